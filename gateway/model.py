@@ -1,0 +1,156 @@
+"""The nouns that every floor of the gateway shares: plain, frozen values.
+
+Invariant: nothing here performs I/O, reads a clock or knows a socket, a codec or a tenant's limits.
+`Chunk` alone keeps a cache: the bytes of each wire form, built on first demand and shared by every listener.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag, StrEnum
+from typing import NamedTuple, NewType
+
+TenantId = NewType("TenantId", str)
+StreamId = NewType("StreamId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking: a tenant, and by which of its keys (`key_id` is safe to log, the key is not)."""
+
+    tenant: TenantId
+    key_id: str
+
+
+class Mode(StrEnum):
+    """How the provider delivers: slices while it sings, or one file when it is done."""
+
+    STREAM = "stream"
+    FILE = "file"
+
+
+class Status(StrEnum):
+    """Life of a stream; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class SongInput:
+    """What to sing, in the provider's own fields (DashScope Fun-Music, `input`)."""
+
+    prompt: str | None = None
+    lyrics: str | None = None
+    gender: str | None = None
+    is_instrumental: bool = False
+    format: str = "mp3"
+    enable_aigc_watermark: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SongRequest:
+    """One generation to buy: already checked against the provider's limits."""
+
+    model: str
+    mode: Mode
+    input: SongInput
+
+
+# -- what a source says ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider has begun; `request_id` is its own name for the generation, `simulated` that nothing is paid for."""
+
+    request_id: str
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDelta:
+    """The next bytes of the song: an arbitrary slice, never a whole number of codec frames."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The provider's last word. `billed_seconds` is what it charges for; None when it did not say."""
+
+    billed_seconds: float | None
+    sample_rate: int | None = None
+    channels: int | None = None
+    lyrics: str | None = None
+    url: str | None = None
+
+
+SourceEvent = Accepted | AudioDelta | Finished
+
+
+# -- what a listener hears -------------------------------------------------------------------------------------------
+
+
+class Position(NamedTuple):
+    """A place in a channel: `seq` counts chunks from 0 within one `epoch` of the log."""
+
+    epoch: int
+    seq: int
+
+
+class Kind(IntEnum):
+    """What a binary frame carries (the `kind` octet on the wire)."""
+
+    AUDIO = 1
+    INIT = 2
+
+
+class Flag(IntFlag):
+    """Marks of a chunk (the `flags` field on the wire)."""
+
+    NONE = 0
+    RANDOM_ACCESS = 1
+    DISCONTINUITY = 2
+    LAST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionId:
+    """Names one rendition on the wire: `number` is the u32 in every binary frame, `epoch` the life of its log."""
+
+    stream_id: StreamId
+    number: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Whole codec frames, 100 to 250 ms of them: the unit that is retained, sent and resumed from.
+
+    `pts` and `duration` are samples at the rendition's rate; `born` is when its last byte came in from upstream
+    (monotonic seconds). The init chunk of a container stands outside the sequence: seq, pts and duration 0.
+    """
+
+    rendition: RenditionId
+    seq: int
+    pts: int
+    duration: int
+    payload: bytes
+    kind: Kind = Kind.AUDIO
+    flags: Flag = Flag.RANDOM_ACCESS
+    born: float = 0.0
+    _wires: dict[Callable[["Chunk"], bytes], bytes] = field(default_factory=dict, repr=False)
+
+    def wire(self, build: Callable[["Chunk"], bytes]) -> bytes:
+        """The bytes of this chunk in the form that `build` makes: built once, the same object for every listener."""
+        data = self._wires.get(build)
+        if data is None:
+            data = self._wires[build] = build(self)
+        return data
