@@ -1,0 +1,284 @@
+"""The configuration schema: the one place where a setting is written down.
+
+A key is one annotated attribute: its type with bounds, the sentence that documents it, marks, and its default. The
+loader, the documented YAML, the environment names and the error paths are all derived from that through `keys_of`.
+Times are seconds, sizes are bytes. Unknown keys are errors.
+It must not know where values come from, nor what they are used for beyond the sentence that documents them.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from msgspec import NODEFAULT, Meta, Struct, field
+from msgspec.structs import fields
+
+# A description completes the sentence "must be ..." when a value is refused. Patterns end in \Z because $ lets a
+# newline through, and seconds have an upper bound because infinity is greater than 0. Examples are what the documented
+# file shows for a key that has no default.
+Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
+Seconds = Annotated[float, Meta(gt=0, le=1e9, description="a number of seconds greater than 0")]
+Count = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
+AtLeastOne = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
+HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?\Z", description="an http:// or https:// address without ? and # parts"
+    ),
+]
+RedisUrl = Annotated[str, Meta(pattern=r"^rediss?://", description="a redis:// or rediss:// address")]
+StoreUrl = Annotated[
+    str, Meta(pattern=r"^(memory:\Z|sqlite:///|rediss?://)", description="memory:, sqlite:///FILE or redis://HOST")
+]
+UrlPath = Annotated[
+    str, Meta(pattern=r"^/[^\s?#]*\Z", description="a path that begins with / and has no ? and # parts")
+]
+Origin = Annotated[
+    str,
+    Meta(
+        pattern=r"^\S*[^\s/]\Z",
+        description="an origin such as https://play.example, without a / at its end",
+        examples=["https://play.acme.example"],
+    ),
+]
+WorkspaceId = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", description="1 to 64 letters, digits, - and _")
+]
+TenantName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\Z",
+        description="1 to 64 small letters, digits, - and _, with a letter or digit first",
+        examples=["acme"],
+    ),
+]
+KeyHash = Annotated[
+    str,
+    Meta(
+        pattern=r"^sha256:[0-9a-f]{64}\Z",
+        description="sha256: and the 64 hex digits of a key's hash",
+        # Zeros: whoever copies the example into a real file opens the door to nobody.
+        examples=["sha256:" + 64 * "0"],
+    ),
+]
+Abandon = Annotated[
+    str, Meta(pattern=r"^(finish|cancel|\d+(\.\d+)?s)\Z", description="finish, cancel or a time such as 30s")
+]
+
+# A key of the contract that is read but not acted on yet: setting it draws a warning, never silence.
+PENDING = Meta(extra={"pending": True})
+# A key whose value may hold a credential, or be mistaken for the place of one: it is never shown.
+SECRET = Meta(extra={"secret": True})
+
+
+class Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A mapping in the file whose keys are all known."""
+
+
+class Server(Section, frozen=True):
+    """Where the gateway listens and what it grants a connection."""
+
+    host: Annotated[str, "Address of the public port: REST, WebSocket and the player page."] = "127.0.0.1"
+    port: Annotated[Port, "Public port; 0 takes a free one."] = 8080
+    internal_host: Annotated[str, "Address of the internal port: metrics and health. Never make it public."] = (
+        "127.0.0.1"
+    )
+    internal_port: Annotated[Port, "Internal port; 0 takes a free one."] = 9464
+    workers: Annotated[AtLeastOne, "Processes on the public port; more than one needs cluster.redis_url."] = 1
+    authentication_timeout: Annotated[Seconds, "How long a WebSocket may stay open before it has said who it is."] = 5.0
+    max_message_bytes: Annotated[
+        AtLeastOne,
+        "Largest WebSocket message or request body a client may send; more closes with 1009 or answers 413.",
+    ] = 65536
+    ping_interval: Annotated[Seconds, "Time between WebSocket pings, from one timer for all."] = 20.0
+    ping_timeout: Annotated[Seconds, "A WebSocket that has answered no ping for this long is gone."] = 40.0
+    drain_timeout: Annotated[
+        Seconds, "At the first Ctrl-C or SIGTERM: how long running streams may finish before the gateway stops."
+    ] = 30.0
+
+
+class Upstream(Section, frozen=True):
+    """The provider. Its key comes from DASHSCOPE_API_KEY or from api_key_file and never leaves the server."""
+
+    base_url: Annotated[HttpUrl, "Scheme and host of DashScope. Fun-Music is served from Beijing only."] = (
+        "https://dashscope.aliyuncs.com"
+    )
+    workspace_id: Annotated[
+        WorkspaceId | None, "A workspace's id, such as llm-xxx: its own host is used in place of base_url."
+    ] = None
+    path: Annotated[
+        UrlPath, "Path of the generation call; the older /api/v1/services/audio/tts/SpeechSynthesizer also works here."
+    ] = "/api/v1/services/audio/music/generation"
+    api_key_file: Annotated[
+        str | None, "File that holds the provider key; a changed file is used by the next generation.", SECRET
+    ] = None
+    model: Annotated[Literal["fun-music-v1", "fun-music-preview"], "Model of a request that names none."] = (
+        "fun-music-v1"
+    )
+    requests_per_minute: Annotated[
+        AtLeastOne, "Generations the account may start in a minute, all keys together.", PENDING
+    ] = 180
+    max_concurrency: Annotated[
+        AtLeastOne, "Generations at once; lowered by itself while the provider says it is full.", PENDING
+    ] = 20
+    connect_timeout: Annotated[Seconds, "Until the connection to the provider stands."] = 5.0
+    first_event_timeout: Annotated[Seconds, "Until the provider's first byte; a song may take minutes to begin."] = (
+        300.0
+    )
+    idle_timeout: Annotated[
+        Seconds, "Longest silence between two bytes of a running generation; comments count as bytes."
+    ] = 60.0
+    max_event_bytes: Annotated[
+        AtLeastOne, "Largest single event the provider may send; more ends the generation with an error."
+    ] = 16777216
+    audio_hosts: Annotated[
+        list[str], "Hosts that result urls may point to; nothing is ever fetched from anywhere else."
+    ] = field(default_factory=lambda: ["*.aliyuncs.com"])
+
+
+class Relay(Section, frozen=True):
+    """What is kept of a song, and for how long."""
+
+    retain_seconds: Annotated[Seconds, "A finished stream can be joined from its start for this long."] = 3600.0
+    retain_bytes: Annotated[
+        AtLeastOne, "Memory for finished streams; beyond it the least recently heard are forgotten first."
+    ] = 536870912
+    max_stream_bytes: Annotated[
+        AtLeastOne, "Largest stream kept whole (200 s: mp3 8 MB, wav 38 MB); past it the oldest audio goes."
+    ] = 134217728
+    live_lag: Annotated[
+        Seconds, "A listener with on_lag live that falls behind by more than this jumps to the live edge."
+    ] = 5.0
+    stall_timeout: Annotated[Seconds, "A listener whose connection takes no byte for this long is cut with 4102."] = (
+        60.0
+    )
+
+
+class Transcode(Section, frozen=True):
+    """Conversion between formats."""
+
+
+class Limits(Section, frozen=True):
+    """What one tenant may use; 0 means no limit."""
+
+    concurrent_streams: Annotated[Count, "Generations at the same time."] = 5
+    streams_per_minute: Annotated[Count, "Generations started in any minute.", PENDING] = 30
+    audio_seconds_per_day: Annotated[Count, "Seconds of generated audio a day.", PENDING] = 36000
+    audio_seconds_per_month: Annotated[Count, "Seconds of generated audio a month.", PENDING] = 600000
+    egress_bytes_per_day: Annotated[Count, "Bytes sent to listeners a day.", PENDING] = 0
+    listeners: Annotated[Count, "Listeners at the same time, over all streams and doors."] = 20000
+
+
+class Tenant(Section, frozen=True):
+    """One customer of this gateway."""
+
+    id: Annotated[TenantName, "Short name: it stands in metrics and logs."]
+    keys: Annotated[
+        list[KeyHash], "Hex SHA-256 of each key; `wavegate keys new TENANT` makes a key and its hash.", SECRET
+    ] = []
+    allowed_origins: Annotated[
+        list[Origin], "Web origins whose pages may connect; a connection without an Origin header is not a page."
+    ] = []
+    abandon: Annotated[
+        Abandon, "When the last listener leaves: finish, cancel, or a grace time such as 30s.", PENDING
+    ] = "finish"
+    limits: Limits = Limits()
+
+
+class Quota(Section, frozen=True):
+    """Where usage is accounted."""
+
+    store: Annotated[
+        StoreUrl,
+        "The ledger: memory: is forgotten at a restart, sqlite:///FILE and redis://HOST are not.",
+        PENDING,
+        SECRET,
+    ] = "memory:"
+    lease_seconds: Annotated[
+        Seconds, "A generation whose owner has not renewed its slot for this long gives it back."
+    ] = 60.0
+
+
+class Cluster(Section, frozen=True):
+    """Several processes or machines as one gateway."""
+
+    redis_url: Annotated[
+        RedisUrl | None,
+        "redis://... makes workers and nodes one gateway. This version runs one process and refuses it.",
+        SECRET,
+    ] = None
+
+
+class Metrics(Section, frozen=True):
+    """What Prometheus may see."""
+
+    max_tenant_labels: Annotated[
+        Count, "Tenants named in metrics; those beyond count as `other`, so the number of series is bounded."
+    ] = 100
+
+
+class Log(Section, frozen=True):
+    """What is written to standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], "Least severity that is written."] = "info"
+    format: Annotated[Literal["console", "json"], "console for people, json for machines."] = "console"
+
+
+class Config(Section, frozen=True):
+    """The whole file."""
+
+    server: Server = Server()
+    upstream: Upstream = Upstream()
+    relay: Relay = Relay()
+    transcode: Transcode = Transcode()
+    tenants: Annotated[list[Tenant], "Who may use this gateway."] = []
+    quota: Quota = Quota()
+    cluster: Cluster = Cluster()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a section as the loader and the document see it.
+
+    `kind` is the annotation as written; `item` is the section behind it, if any, and `many` tells that a list of such
+    sections is meant. `default` is NODEFAULT where a value is required.
+    """
+
+    name: str
+    kind: Any
+    doc: str
+    default: Any
+    pending: bool
+    secret: bool
+    item: type[Section] | None
+    many: bool
+
+
+def keys_of(section: type[Section]) -> tuple[Key, ...]:
+    """The keys of `section` in the order in which they are written above."""
+    hints = get_type_hints(section, include_extras=True)
+    keys = []
+    for entry in fields(section):
+        hint = hints[entry.name]
+        parts = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        many = get_origin(parts[0]) is list
+        item = get_args(parts[0])[0] if many else parts[0]
+        item = item if isinstance(item, type) and issubclass(item, Section) else None
+        extra: dict[str, Any] = {}
+        for part in parts[1:]:
+            extra |= (part.extra or {}) if isinstance(part, Meta) else {"doc": part}
+        default = entry.default if entry.default_factory is NODEFAULT else entry.default_factory()
+        keys.append(
+            Key(
+                name=entry.name,
+                kind=hint,
+                doc=extra.get("doc") or (item.__doc__ if item else None) or "",
+                default=default,
+                pending="pending" in extra,
+                secret="secret" in extra,
+                item=item,
+                many=many and item is not None,
+            )
+        )
+    return tuple(keys)

@@ -1,0 +1,1 @@
+"""The wire languages, sans-I/O: bytes in, events out, and back."""
