@@ -1,0 +1,1 @@
+"""The heart: streams, renditions, channels and listeners. It knows no socket, no codec library and no Redis."""

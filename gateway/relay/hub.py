@@ -1,0 +1,181 @@
+"""The hub: every stream of this process by its id, who may have it, and how long it is kept.
+
+Invariant: a stream belongs to one tenant and does not exist for any other; finished streams are kept within the
+configured seconds and bytes, least recently heard first to go; limits on listeners count the listeners that are there,
+never a number kept beside them. It must not know sockets, keys or formats beyond their names.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from gateway.config.schema import Limits, Relay
+from gateway.errors import LimitError, RequestError, ServiceError
+from gateway.log import event as log_event
+from gateway.model import RenditionId, SongRequest, StreamId, TenantId
+from gateway.relay.channel import Channel
+from gateway.relay.listener import Listener, OnLag
+from gateway.relay.ports import Ledger, ListenerTransport, Source
+from gateway.relay.since import Since, locate
+from gateway.relay.stream import Instruments, Stream
+from metrics.recorder import Recorder
+
+logger = logging.getLogger("wavegate.hub")
+
+
+class Hub:
+    """Used as `async with hub:`; leaving it ends every stream that still runs and waits for their bills."""
+
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger,
+        config: Relay,
+        recorder: Recorder,
+        limits_of: Callable[[TenantId], Limits],
+        *,
+        lease_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        random_bits: Callable[[int], int] = secrets.randbits,
+    ) -> None:
+        self.config = config
+        self._source = source
+        self._ledger = ledger
+        self._recorder = recorder
+        self._limits_of = limits_of
+        self._lease_seconds = lease_seconds
+        self._instruments = Instruments(recorder, now, wall)
+        self._random_bits = random_bits
+        self._streams: OrderedDict[StreamId, Stream] = OrderedDict()
+        self._listeners: dict[TenantId, set[Listener]] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._keeper: asyncio.Task[None] | None = None
+        self._draining = False
+
+    async def __aenter__(self) -> "Hub":
+        await self._tasks.__aenter__()
+        self._keeper = self._tasks.create_task(self._keep(), name="hub keeper")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._draining = True
+        assert self._keeper is not None
+        self._keeper.cancel()
+        for stream in self._streams.values():
+            stream.cancel(ServiceError("going_away", "The gateway has stopped; the stream has ended."))
+        await self._tasks.__aexit__(None, None, None)
+
+    # -- streams ---------------------------------------------------------------------------------------------------
+
+    async def create(self, tenant: TenantId, song: SongRequest, warnings: list[str]) -> Stream:
+        """Buys a song. Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping."""
+        if self._draining:
+            raise ServiceError("going_away", "This gateway is stopping: ask again in a moment.", retry_after=1.0)
+        rendition = self._new_rendition()
+        try:
+            await self._ledger.reserve(tenant, rendition.stream_id)
+        except LimitError as refusal:
+            self._recorder.quota_rejected(tenant, refusal.code)
+            raise
+        stream = Stream(rendition, tenant, song, warnings, self._instruments, self.config.max_stream_bytes)
+        self._streams[stream.id] = stream
+        stream.start(self._tasks, self._source, self._ledger)
+        log_event(logger, "stream created", stream=stream.id, tenant=tenant, model=song.model, mode=song.mode.value)
+        return stream
+
+    def _new_rendition(self) -> RenditionId:
+        stream_id = StreamId(f"st_{self._random_bits(128):032x}")
+        return RenditionId(stream_id, number=self._random_bits(32), epoch=self._random_bits(31))
+
+    def get(self, tenant: TenantId, stream_id: str) -> Stream:
+        """The tenant's stream of this id. Raises RequestError; another tenant's is as unknown as one that never was."""
+        stream = self._streams.get(StreamId(stream_id))
+        if stream is None or stream.tenant != tenant:
+            raise RequestError(
+                "stream_not_found", "There is no such stream, or it is no longer kept.", param="stream_id"
+            )
+        return stream
+
+    def list(self, tenant: TenantId) -> list[Stream]:
+        """The tenant's streams, newest first."""
+        mine = [stream for stream in self._streams.values() if stream.tenant == tenant]
+        return sorted(mine, key=lambda stream: stream.created_at, reverse=True)
+
+    @property
+    def streams(self) -> Iterable[Stream]:
+        """All of them, of every tenant: for operators."""
+        return self._streams.values()
+
+    # -- listeners -------------------------------------------------------------------------------------------------
+
+    def attach(
+        self, stream: Stream, channel: Channel, transport: ListenerTransport, since: Since, on_lag: OnLag
+    ) -> tuple[Listener, bool | None]:
+        """A new listener, not joined yet, and whether a resume continues without loss. Raises LimitError."""
+        mine = self._listeners.setdefault(stream.tenant, set())
+        limit = self._limits_of(stream.tenant).listeners
+        if limit and len(mine) >= limit:
+            self._recorder.quota_rejected(stream.tenant, "listeners")
+            raise LimitError(
+                "concurrency_exceeded", f"All {limit} listeners of this tenant are in use.", retry_after=5.0
+            )
+        seq, recovered = locate(channel, since)
+        listener = Listener(channel, transport, seq, on_lag, self.config.live_lag)
+        mine.add(listener)
+        self._streams.move_to_end(stream.id)
+        return listener, recovered
+
+    def detach(self, tenant: TenantId, listener: Listener) -> None:
+        """The listener is gone; a second call does nothing."""
+        listener.leave()
+        self._listeners.get(tenant, set()).discard(listener)
+
+    # -- keeping house ---------------------------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """Takes nothing new and gives what runs this long to end by itself."""
+        self._draining = True
+        running = [asyncio.ensure_future(stream.wait()) for stream in self._streams.values() if not stream.status.final]
+        if running:
+            _, late = await asyncio.wait(running, timeout=seconds)
+            for waiter in late:
+                waiter.cancel()
+
+    @property
+    def running(self) -> int:
+        """Generations that have not ended."""
+        return sum(not stream.status.final for stream in self._streams.values())
+
+    async def _keep(self) -> None:
+        renew_every = self._lease_seconds / 3
+        next_renewal = self._instruments.now() + renew_every
+        while True:
+            await asyncio.sleep(1.0)
+            self.forget()
+            for stream in self._streams.values():
+                stream.announce()
+            if self._instruments.now() >= next_renewal:
+                next_renewal = self._instruments.now() + renew_every
+                await self._renew()
+
+    async def _renew(self) -> None:
+        for stream in [stream for stream in self._streams.values() if not stream.status.final]:
+            try:
+                await self._ledger.renew(stream.id)
+            except Exception:
+                logger.exception("the lease of stream %s was not renewed", stream.id)
+
+    def forget(self) -> None:
+        """Lets go of finished streams that are too old, and of the least recently heard ones past the byte limit."""
+        horizon = self._instruments.time() - self.config.retain_seconds
+        finished = [stream for stream in self._streams.values() if stream.status.final and not stream.listeners]
+        kept = sum(stream.retained_bytes for stream in self._streams.values() if stream.status.final)
+        for stream in finished:
+            expired = stream.finished_at is not None and stream.finished_at < horizon
+            if expired or kept > self.config.retain_bytes:
+                kept -= stream.retained_bytes
+                del self._streams[stream.id]

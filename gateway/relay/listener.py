@@ -1,0 +1,131 @@
+"""A listener: a position in a channel plus a transport. `pump()` alone moves audio.
+
+It has two callers: Channel.append (new audio) and the transport's drain callback (room again). Late join, resume,
+catching up and a slow listener are the same thing: a position that is behind.
+Invariant: no queue and no task; chunks go out in order, each once; what is skipped is announced as a gap first.
+It must not know what kind of transport it has.
+"""
+
+from enum import StrEnum
+
+from gateway.errors import LimitError
+from gateway.model import Position
+from gateway.relay.channel import Channel
+from gateway.relay.ports import ListenerTransport
+
+# One writelines takes this much at most: the write buffer then stands at no more than its high-water mark plus this.
+BATCH_BYTES = 32 * 1024
+
+
+class OnLag(StrEnum):
+    """What a listener that cannot keep up wants: every chunk, later; or the live edge, with a gap."""
+
+    COMPLETE = "complete"
+    LIVE = "live"
+
+
+class Listener:
+    """Where one client stands in one channel. `live_lag` is in seconds."""
+
+    __slots__ = ("_begun", "_caught_up", "channel", "live_lag", "next", "on_lag", "transport")
+
+    def __init__(
+        self, channel: Channel, transport: ListenerTransport, seq: int, on_lag: OnLag, live_lag: float
+    ) -> None:
+        self.channel = channel
+        self.transport = transport
+        self.next = seq
+        self.on_lag = on_lag
+        self.live_lag = live_lag
+        self._begun = False
+        self._caught_up = False
+
+    @property
+    def position(self) -> Position:
+        """The next chunk this listener will get."""
+        return self.channel.position(self.next)
+
+    @property
+    def lag_seconds(self) -> float:
+        """How much of what exists it has not been sent yet."""
+        channel = self.channel
+        return channel.seconds(channel.end_pts - channel.pts(max(self.next, channel.first)))
+
+    def join(self) -> None:
+        """Enters the channel and takes what it holds, at once and never paced."""
+        channel = self.channel
+        channel.listeners[self] = None
+        channel.recorder.listener_joined(self.transport.name, channel.format.codec)
+        self.pump()
+
+    def leave(self) -> None:
+        """Stops listening. Costs nobody else anything; a second call does nothing."""
+        channel = self.channel
+        if self not in channel.listeners:
+            return
+        del channel.listeners[self]
+        channel.flush_tally()
+        channel.recorder.listener_left(self.transport.name, channel.format.codec)
+
+    def tell(self, text: bytes) -> None:
+        """News beside the sound."""
+        self.transport.metadata(text)
+
+    def pump(self) -> None:
+        """Writes from its position until it is caught up or the transport is full."""
+        channel, transport = self.channel, self.transport
+        if not self._begun:
+            if channel.details is None and channel.outcome is None:
+                return
+            self._begin()
+        while transport.writable:
+            if self.next >= channel.end:
+                self._caught_up = True
+                if channel.outcome is not None:
+                    self.leave()
+                    transport.ended(channel.outcome)
+                return
+            if not self._hold_position():
+                return
+            chunks = channel.read(self.next, BATCH_BYTES)
+            self.next += len(chunks)
+            channel.tally(transport.name, len(chunks), sum([len(chunk.payload) for chunk in chunks]))
+            transport.send(chunks)
+
+    def _begin(self) -> None:
+        """Tells what follows; a start that is no longer retained is a gap, not a silent hole."""
+        self._begun = True
+        channel = self.channel
+        if channel.details is None:  # failed before its first sound: there is nothing to announce
+            return
+        wanted = self.next
+        self.next = max(wanted, channel.first)
+        at = channel.position(self.next)
+        self.transport.started(at, channel.details, channel.rendition.number, channel.init)
+        if wanted < self.next:
+            self._gap(wanted, self.next, "retention")
+
+    def _hold_position(self) -> bool:
+        """Keeps the position inside what is retained and, for `live`, near the edge. False when it had to give up."""
+        channel = self.channel
+        if self.on_lag is OnLag.COMPLETE:
+            if self.next >= channel.first:
+                return True
+            channel.recorder.slow_listener("cut")
+            self.leave()
+            self.transport.refused(LimitError("too_slow", "The audio you had not taken yet is no longer retained."))
+            return False
+        if self._caught_up and self.lag_seconds > self.live_lag:
+            target, reason = channel.live_seq(), "lag"
+        elif self.next < channel.first:
+            target, reason = channel.first, "retention"
+        else:
+            return True
+        channel.recorder.slow_listener("skip")
+        self._gap(self.next, target, reason)
+        self.next = target
+        return True
+
+    def _gap(self, from_seq: int, to_seq: int, reason: str) -> None:
+        self.channel.recorder.gap(reason)
+        self.transport.gap(from_seq, to_seq, reason)

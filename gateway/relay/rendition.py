@@ -1,0 +1,92 @@
+"""The provider's own format as a rendition: its bytes, untouched, cut into chunks of whole codec frames.
+
+Invariant: the joined payloads equal the provider's bytes from the first codec frame on. A chunk leaves as soon as the
+slice that completes 100 ms has come in, and is never longer than about 200 ms; one codec frame is held back so that the
+last chunk can be marked as such. It must not know where the bytes come from or who listens.
+"""
+
+from collections.abc import Callable
+
+from gateway.errors import UpstreamError
+from gateway.model import Flag
+from gateway.relay.channel import Channel
+from transcode.errors import UnknownFormat
+from transcode.framer import CodecFrame, Framer
+
+# Message rate, not bytes, is what fan-out costs; below 100 ms it doubles for nothing a listener can hear.
+SHORTEST_SECONDS = 0.1
+LONGEST_SECONDS = 0.2
+
+
+class NativeRendition:
+    """Feeds one channel with the provider's bytes."""
+
+    def __init__(self, channel: Channel, now: Callable[[], float]) -> None:
+        self.channel = channel
+        self._framer = Framer()
+        self._now = now
+        self._first_byte_at: float | None = None
+        self._pending: list[CodecFrame] = []
+        self._samples = 0
+
+    @property
+    def seconds(self) -> float:
+        """How much sound has come in."""
+        return self.channel.seconds(self.channel.end_pts + self._samples)
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the song. Raises UpstreamError when they are not the audio that was asked for."""
+        born = self._now()
+        if self._first_byte_at is None:
+            self._first_byte_at = born
+        try:
+            frames = self._framer.feed(data)
+        except UnknownFormat:
+            raise UpstreamError("upstream_protocol", "The provider sent something that is not audio.") from None
+        self._take(frames, born)
+
+    def finish(self, *, complete: bool) -> None:
+        """The song is over; what is left goes out, marked as the last when the song is `complete`."""
+        born = self._now()
+        try:
+            frames = self._framer.flush()
+        except UnknownFormat:
+            frames = []
+        self._take(frames, born)
+        if self._pending:
+            self._emit(len(self._pending), born, last=complete)
+
+    def _take(self, frames: list[CodecFrame], born: float) -> None:
+        if not frames:
+            return
+        if self.channel.details is None:
+            self._open()
+        for frame in frames:
+            if frame.discontinuity and self._pending:
+                self._emit(len(self._pending), born)
+            self._pending.append(frame)
+            self._samples += frame.samples
+            if self.channel.seconds(self._samples - frame.samples) >= LONGEST_SECONDS:
+                self._emit(len(self._pending) - 1, born)
+        if self.channel.seconds(self._samples - self._pending[-1].samples) >= SHORTEST_SECONDS:
+            self._emit(len(self._pending) - 1, born)
+
+    def _open(self) -> None:
+        details = self._framer.format
+        assert details is not None, "a framer knows its format once it has given a frame"
+        assert self._first_byte_at is not None
+        if details.format != self.channel.format:
+            asked, came = self.channel.format.name, details.format.name
+            raise UpstreamError("upstream_protocol", f"The provider was asked for {asked} and sent {came}.")
+        self.channel.open(details, self._framer.init, self._first_byte_at)
+
+    def _emit(self, count: int, born: float, *, last: bool = False) -> None:
+        frames, self._pending = self._pending[:count], self._pending[count:]
+        duration = sum(frame.samples for frame in frames)
+        self._samples -= duration
+        flags = Flag.RANDOM_ACCESS
+        if frames[0].discontinuity:
+            flags |= Flag.DISCONTINUITY
+        if last:
+            flags |= Flag.LAST
+        self.channel.append(b"".join([frame.data for frame in frames]), duration, flags, born)

@@ -1,0 +1,37 @@
+"""Where a listener wants to begin, and which chunk that is.
+
+Invariant: every wish has an answer inside what is retained or is to come; whether a resume really continues where the
+listener left is told truthfully. It must not know transports.
+"""
+
+from dataclasses import dataclass
+
+from gateway.model import Position
+from gateway.relay.channel import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class FromStart:
+    """The first chunk of the song."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondsAgo:
+    """So many seconds before the live edge; 0 is the edge itself."""
+
+    seconds: float
+
+
+Since = FromStart | SecondsAgo | Position
+
+
+def locate(channel: Channel, since: Since) -> tuple[int, bool | None]:
+    """The seq to begin at, and for a resume whether it continues without loss (None for what is no resume)."""
+    if isinstance(since, FromStart):
+        return 0, None
+    if isinstance(since, SecondsAgo):
+        back = round(since.seconds * channel.details.sample_rate) if channel.details else 0
+        return channel.seq_at(channel.end_pts - back), None
+    if since.epoch != channel.rendition.epoch or since.seq > channel.end:
+        return 0, False
+    return since.seq, since.seq >= channel.first

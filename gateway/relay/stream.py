@@ -1,0 +1,254 @@
+"""A stream: one paid generation, from the moment its slot is reserved to the moment its bill is settled.
+
+It owns the task that reads the source, so the upstream outlives every client: a listener leaving cancels nothing but
+itself. Invariant: whatever happens (the end, a failure, a cancel, a bug of ours) the source is let go, the bill is
+settled exactly once, and every channel is closed with the same outcome. It must not know sockets or who listens.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.errors import RequestError, ServiceError, UpstreamError, WavegateError
+from gateway.log import event as log_event
+from gateway.model import (
+    Accepted,
+    AudioDelta,
+    Finished,
+    RenditionId,
+    SongRequest,
+    SourceEvent,
+    Status,
+    StreamId,
+    TenantId,
+)
+from gateway.protocol.events import StreamMetadata, encode
+from gateway.protocol.frames import text_message
+from gateway.protocol.messages import FormatSpec
+from gateway.relay.channel import Channel
+from gateway.relay.ports import Ledger, Source
+from gateway.relay.rendition import NativeRendition
+from metrics.recorder import Recorder
+from transcode.formats import FORMATS, StreamFormat
+
+logger = logging.getLogger("wavegate.stream")
+
+# The ledger gets this long to take a bill before listeners are told that it is not settled yet.
+SETTLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What a stream measures with: metrics, a monotonic clock, the time of day."""
+
+    recorder: Recorder
+    now: Callable[[], float]
+    time: Callable[[], float]
+
+
+def serves(name: str, details: StreamFormat | None, wish: FormatSpec) -> bool:
+    """Whether audio in the format `name` is what a listener wishes, without conversion."""
+    if wish.codec != name:
+        return False
+    if wish.sample_rate is wish.channels is wish.bitrate is None:
+        return True
+    if details is None:
+        return False
+    asked = (wish.sample_rate, wish.channels, wish.bitrate)
+    real = (details.sample_rate, details.channels, details.bitrate)
+    return all(a is None or a == r for a, r in zip(asked, real, strict=True))
+
+
+class Stream:
+    """One generation and what has become of it. `native` is the channel in the provider's own format."""
+
+    def __init__(
+        self,
+        rendition: RenditionId,
+        tenant: TenantId,
+        song: SongRequest,
+        warnings: list[str],
+        instruments: Instruments,
+        max_bytes: int,
+    ) -> None:
+        self.id: StreamId = rendition.stream_id
+        self.tenant = tenant
+        self.song = song
+        self.warnings = warnings
+        self.created_at = instruments.time()
+        self.finished_at: float | None = None
+        self.status = Status.QUEUED
+        self.error: WavegateError | None = None
+        self.request_id: str | None = None
+        self.simulated = False
+        self.lyrics = song.input.lyrics
+        self.billed_seconds = 0.0
+        self.settled = False
+        self._instruments = instruments
+        self._recorder = instruments.recorder
+        form = FORMATS[song.input.format]
+        self.native = Channel(rendition, form, self._recorder, max_bytes, instruments.now)
+        self._rendition = NativeRendition(self.native, instruments.now)
+        self._ending: WavegateError | None = None
+        self._finished: Finished | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._announced: object = None
+
+    @property
+    def title(self) -> str:
+        """A line to show for it: the first line of its words."""
+        words = self.song.input.lyrics or self.song.input.prompt or ""
+        lines = [line.strip() for line in words.splitlines() if line.strip() and not line.strip().startswith("[")]
+        first = lines[0] if lines else self.song.model
+        return first if len(first) <= 80 else first[:79] + "…"
+
+    @property
+    def received_seconds(self) -> float:
+        """How much sound the provider has delivered."""
+        return self._rendition.seconds
+
+    @property
+    def audio_seconds(self) -> float:
+        """What counts as used: what is billed once that is known, what was delivered until then."""
+        return self.billed_seconds if self.status.final else self.received_seconds
+
+    @property
+    def sample_rate(self) -> int | None:
+        return self.native.details.sample_rate if self.native.details else None
+
+    @property
+    def channels(self) -> int | None:
+        return self.native.details.channels if self.native.details else None
+
+    @property
+    def listeners(self) -> int:
+        return len(self.native.listeners)
+
+    @property
+    def retained_bytes(self) -> int:
+        return self.native.retained_bytes
+
+    def channel_for(self, wishes: Sequence[FormatSpec]) -> Channel:
+        """The channel of the first wish that can be met. Raises RequestError `unsupported_format`."""
+        if any(serves(self.song.input.format, self.native.details, wish) for wish in wishes):
+            return self.native
+        raise RequestError(
+            "unsupported_format", f"This stream can be heard as: {self.native.format.name}.", param="format"
+        )
+
+    def announce(self) -> None:
+        """Tells the listeners what has changed beside the sound: how many they are, the words, how far it is."""
+        news = StreamMetadata(self.id, self.received_seconds, listeners=self.listeners, title=self.title)
+        if self.lyrics:
+            news.lyrics = self.lyrics
+        seen = (self.listeners, self.lyrics, self.status)
+        if seen == self._announced:
+            return
+        self._announced = seen
+        self.native.tell(text_message(encode(news)))
+
+    def start(self, tasks: asyncio.TaskGroup, source: Source, ledger: Ledger) -> None:
+        """Begins to read the source, in a task of its own inside `tasks`."""
+        self._task = tasks.create_task(self._run(source, ledger), name=f"stream {self.id}")
+
+    def cancel(self, error: WavegateError | None = None) -> None:
+        """Ends the generation; what was delivered is charged. Does nothing to a stream that has ended."""
+        if self._task is None or self.status.final or self._ending is not None:
+            return
+        self._ending = error or RequestError("cancelled", "This stream was cancelled.")
+        # A task that is cancelled before its first step never runs, not even its `finally`: it ends by itself then.
+        if self.status is Status.RUNNING:
+            self._task.cancel()
+
+    async def wait(self) -> None:
+        """Until it has ended and settled."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    # -- its task --------------------------------------------------------------------------------------------------
+
+    async def _run(self, source: Source, ledger: Ledger) -> None:
+        self._recorder.stream_started()
+        self.status = Status.RUNNING
+        error = self._ending
+        try:
+            if error is None:
+                await self._read(source)
+        except asyncio.CancelledError:
+            error = self._ending or ServiceError("going_away", "The gateway has stopped; the stream has ended.")
+        except WavegateError as failure:
+            error = failure
+        except Exception:
+            logger.exception("stream %s ended by a fault of ours", self.id)
+            error = ServiceError("internal", "Something went wrong in the gateway; the stream has ended.")
+        finally:
+            await self._end(error, ledger)
+
+    async def _read(self, source: Source) -> None:
+        began = self._instruments.now()
+        first = True
+        async with source.open(self.song) as events:
+            async for event in events:
+                if first and isinstance(event, AudioDelta):
+                    first = False
+                    self._recorder.upstream_first_audio(self.song.model, self._instruments.now() - began)
+                self._take(event)
+        self._rendition.finish(complete=True)
+        if self.native.end == 0:
+            raise UpstreamError("upstream_empty", "The provider finished without any sound.")
+
+    def _take(self, event: SourceEvent) -> None:
+        if isinstance(event, AudioDelta):
+            self._recorder.upstream_received(len(event.data))
+            self._rendition.feed(event.data)
+        elif isinstance(event, Accepted):
+            self.request_id = event.request_id
+            self.simulated = event.simulated
+        else:
+            self._finished = event
+            self.lyrics = event.lyrics or self.lyrics
+
+    async def _end(self, error: WavegateError | None, ledger: Ledger) -> None:
+        """One place where the bill is settled and everybody is told, whatever ended the stream."""
+        if error is not None:
+            self._rendition.finish(complete=False)
+        if error is None and self._finished is not None and self._finished.billed_seconds is not None:
+            seconds = self._finished.billed_seconds
+        else:
+            seconds = self.received_seconds
+        self.error = error
+        self.billed_seconds = seconds
+        self.status = self._outcome(error)
+        self.finished_at = self._instruments.time()
+        await self._settle(ledger, seconds)
+        self.native.close(error, billed_seconds=seconds, settled=self.settled)
+        self._recorder.stream_ended(self.song.model, self.status)
+        if isinstance(error, UpstreamError):
+            self._recorder.upstream_error(error.code)
+        log_event(
+            logger,
+            "stream ended",
+            stream=self.id,
+            tenant=self.tenant,
+            status=self.status.value,
+            error=error.code if error else None,
+            request_id=self.request_id,
+            audio_seconds=round(seconds, 3),
+        )
+
+    @staticmethod
+    def _outcome(error: WavegateError | None) -> Status:
+        if error is None:
+            return Status.COMPLETED
+        return Status.CANCELLED if error.code == "cancelled" else Status.FAILED
+
+    async def _settle(self, ledger: Ledger, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await ledger.settle(self.id, seconds)
+        except Exception:
+            logger.exception("stream %s is not settled: %.3f seconds", self.id, seconds)
+        else:
+            self.settled = True
+            self._recorder.audio_seconds(self.tenant, "settled", seconds)
