@@ -1,0 +1,136 @@
+"""The composition root: a recipe that builds the gateway from its parts; the only file that knows every class.
+
+Invariant: what is opened here is closed here, in the opposite order, whatever happens in between. Nothing below this
+file builds its own collaborators.
+"""
+
+import asyncio
+import secrets
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+from gateway import __version__
+from gateway.config.schema import Config, Tenant
+from gateway.config.secret import key_hash
+from gateway.quota.memory import MemoryLedger
+from gateway.relay.hub import Hub
+from gateway.server.audio import AudioDoor
+from gateway.server.auth import Tenants
+from gateway.server.connections import Connections
+from gateway.server.internal import Internal
+from gateway.server.pages import Pages
+from gateway.server.rest import Rest, errors
+from gateway.server.session import Services
+from gateway.server.upgrade import WebSocketDoor
+from gateway.upstream.dashscope import DashScopeSource
+from gateway.upstream.keys import ProviderKey
+from gateway.upstream.simulator.server import Simulator
+from metrics.recorder import Recorder
+
+DEMO_KEY = "demo"
+# The built-in simulator sings this many times faster than real time, so that a visitor need not wait for the end.
+DEMO_SPEED = 3.0
+# How long sockets have for their closing handshakes once everything else has ended.
+GOODBYE_SECONDS = 2.0
+
+
+def demo_config(config: Config, simulator_url: str) -> Config:
+    """The configuration of a demo: loopback only, the simulator as the provider, tenant `demo` with the key `demo`."""
+    server = msgspec.structs.replace(config.server, host="127.0.0.1", internal_host="127.0.0.1")
+    upstream = msgspec.structs.replace(
+        config.upstream, base_url=simulator_url, workspace_id=None, api_key_file=None, audio_hosts=["127.0.0.1:*"]
+    )
+    others = [tenant for tenant in config.tenants if tenant.id != "demo"]
+    demo = Tenant(id="demo", keys=[key_hash(DEMO_KEY)])
+    return msgspec.structs.replace(config, server=server, upstream=upstream, tenants=[*others, demo])
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running gateway answers, as URLs without a trailing slash."""
+
+    public: str
+    internal: str
+
+
+class Gateway:
+    """A whole gateway in this event loop: `async with Gateway(config, key) as gateway:`; then `gateway.addresses`.
+
+    `provider_key` is the value of DASHSCOPE_API_KEY, or None for `upstream.api_key_file`. With `demo` the provider is
+    the built-in simulator. Raises OSError when a port is taken.
+    """
+
+    def __init__(self, config: Config, provider_key: str | None, *, demo: bool = False) -> None:
+        self._config = config
+        self._provider_key = provider_key
+        self._demo = demo
+        self._stack = AsyncExitStack()
+        self._sites: list[web.BaseSite] = []
+        self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
+        self.connections = Connections(config, self.recorder, time.monotonic)
+        self.hub: Hub
+        self.addresses: Addresses
+
+    async def __aenter__(self) -> "Gateway":
+        async with AsyncExitStack() as stack:
+            await self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        config, key = self._config, self._provider_key
+        if self._demo:
+            simulator = await stack.enter_async_context(Simulator(speed=DEMO_SPEED))
+            config, key = demo_config(config, simulator.url), secrets.token_urlsafe(16)
+        tenants = Tenants(config.tenants, demo=self._demo)
+        lease = config.quota.lease_seconds
+        source = DashScopeSource(config.upstream, ProviderKey(key, config.upstream.api_key_file))
+        stack.push_async_callback(source.close)
+        ledger = MemoryLedger(tenants.limits, lease_seconds=lease)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        self.hub = Hub(source, ledger, config.relay, self.recorder, tenants.limits, lease_seconds=lease)
+        await stack.enter_async_context(self.hub)
+        stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)
+        keeper = tasks.create_task(self.connections.run(), name="connections")
+        stack.callback(keeper.cancel)
+        services = Services(self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}")
+        audio = AudioDoor(self.hub, self.connections, time.monotonic)
+        websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
+        public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
+        public.add_routes([web.get("/v1/ws", websocket.handle)])
+        public.add_routes(Rest(self.hub, tenants, config, audio).routes())
+        public.add_routes(Pages(DEMO_KEY if self._demo else None).routes())
+        internal = web.Application(middlewares=[errors])
+        internal.add_routes(Internal(self.recorder, self._unready).routes())
+        server = config.server
+        self.addresses = Addresses(
+            await self._listen(stack, public, server.host, server.port),
+            await self._listen(stack, internal, server.internal_host, server.internal_port),
+        )
+
+    async def _listen(self, stack: AsyncExitStack, application: web.Application, host: str, port: int) -> str:
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_SECONDS)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        self._sites.append(site)
+        bound = runner.addresses[0][1]
+        return f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+
+    async def drain(self) -> None:
+        """Takes nothing new, tells every session, and gives running streams their time to end."""
+        await self._sites[0].stop()
+        seconds = self._config.server.drain_timeout
+        self.connections.go_away(seconds)
+        await self.hub.drain(seconds)
+
+    def _unready(self) -> list[str]:
+        return ["draining"] if self.connections.draining else []

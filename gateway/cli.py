@@ -1,0 +1,265 @@
+"""The command line: `wavegate COMMAND`.
+
+Invariant: exit code 0 done, 1 failed while running, 2 wrong usage or configuration; a user sees sentences, never a
+traceback. Commands parse, call one thing, and print; what they do lives elsewhere.
+"""
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__, log
+from gateway.config.document import default_yaml
+from gateway.config.load import ConfigError, Loaded, load
+from gateway.config.schema import Config
+from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key, read_secret_file
+
+DONE, FAILED, USAGE = 0, 1, 2
+KEY_VARIABLE = "DASHSCOPE_API_KEY"
+
+NO_KEY = f"""\
+There is no provider key, so there is nothing to serve. Two ways out:
+  with a key:     {KEY_VARIABLE}=sk-... wavegate serve      (or upstream.api_key_file in the configuration)
+  without a key:  wavegate serve --demo                     (a built-in simulator sings instead)"""
+
+
+class UsageError(Exception):
+    """Wrong usage or configuration: the message is for the user, the exit code 2."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="wavegate", description="Real-time streaming audio relay gateway.")
+    parser.add_argument("--version", action="version", version=f"wavegate {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    serve = commands.add_parser("serve", help="run the gateway")
+    serve.add_argument("--config", type=Path, metavar="F", help="the YAML file")
+    serve.add_argument("--host", help="address of the public port")
+    serve.add_argument("--port", type=int, metavar="N", help="public port; 0 takes a free one")
+    serve.add_argument("--internal-port", type=int, metavar="N", help="port of metrics and health")
+    serve.add_argument("--workers", type=int, metavar="N", help="processes on the public port")
+    serve.add_argument("--demo", action="store_true", help="a built-in simulator sings; no key, loopback only")
+    serve.set_defaults(run=_serve)
+
+    simulate = commands.add_parser("simulate", help="run the DashScope simulator as a server of its own")
+    simulate.add_argument("--host", default="127.0.0.1")
+    simulate.add_argument("--port", type=int, default=8090, metavar="N", help="port; 0 takes a free one (8090)")
+    simulate.add_argument("--speed", type=float, default=1.0, metavar="X", help="times real time; 0 = at once (1)")
+    simulate.set_defaults(run=_simulate)
+
+    listen = commands.add_parser("listen", help="create or join a stream and write its audio")
+    listen.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
+    listen.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
+    what = listen.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prompt", metavar="P", help="what to sing about")
+    what.add_argument("--lyrics-file", type=Path, metavar="F", help="the words to sing")
+    what.add_argument("--stream", metavar="ID", help="a stream to join")
+    listen.add_argument("--format", default="mp3", help="mp3 or wav (mp3)")
+    listen.add_argument("-o", dest="output", metavar="FILE", help="where to write; - is standard output")
+    listen.set_defaults(run=_listen)
+
+    keys = commands.add_parser("keys", help="make tenant keys").add_subparsers(metavar="ACTION", required=True)
+    new = keys.add_parser("new", help="print a new key, once, and its hash")
+    new.add_argument("tenant", metavar="TENANT")
+    new.set_defaults(run=_new_key)
+
+    check = commands.add_parser("check-config", help="validate a configuration file")
+    check.add_argument("file", type=Path, metavar="F")
+    check.set_defaults(run=_check)
+
+    commands.add_parser("default-config", help="print the documented default YAML").set_defaults(run=_default)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (ConfigError, SecretFileError, UsageError) as mistake:
+        print(f"wavegate: {mistake}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read our output has left; a second error while Python closes it would be noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code
+
+
+def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:
+    """Runs on uvloop where it exists."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main_coroutine)
+    return uvloop.run(main_coroutine)
+
+
+# -- serve -----------------------------------------------------------------------------------------------------------
+
+
+def _serve(options: argparse.Namespace) -> int:
+    flags = {
+        "server.host": options.host,
+        "server.port": options.port,
+        "server.internal_port": options.internal_port,
+        "server.workers": options.workers,
+    }
+    overrides = {path: value for path, value in flags.items() if value is not None}
+    loaded = load(options.config, os.environ, overrides)
+    key = os.environ.get(KEY_VARIABLE) or None
+    secrets = _provider_secrets(loaded.config, key, demo=options.demo)
+    log.configure(loaded.config.log.level, loaded.config.log.format, secrets=secrets)
+    for warning in loaded.warnings:
+        logging.getLogger("wavegate").warning("%s", warning)
+    return _run(_serve_until_stopped(loaded, key, demo=options.demo))
+
+
+def _provider_secrets(config: Config, key: str | None, *, demo: bool) -> list[Secret]:
+    """What must never be written anywhere; checks on the way that there is a provider to buy from."""
+    if demo:
+        return []
+    if key is not None:
+        return [Secret(key)]
+    if config.upstream.api_key_file is not None:
+        return [read_secret_file(config.upstream.api_key_file)]
+    raise UsageError(NO_KEY)
+
+
+async def _serve_until_stopped(loaded: Loaded, key: str | None, *, demo: bool) -> int:
+    # Imported here so that `wavegate keys new` does not wait for codecs and an HTTP server.
+    from gateway.app import Gateway
+
+    stop, stop_now = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (stop_now if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled)
+    gateway = Gateway(loaded.config, key, demo=demo)
+    try:
+        await gateway.__aenter__()
+    except OSError as error:
+        raise UsageError(_port_taken(error, loaded.config)) from None
+    try:
+        _announce(gateway.addresses.public, gateway.addresses.internal, demo=demo)
+        await stop.wait()
+        print("stopping: running streams may finish; Ctrl-C again stops at once", file=sys.stderr)
+        await _first(gateway.drain(), stop_now.wait())
+    finally:
+        await gateway.__aexit__(None, None, None)
+    return DONE
+
+
+async def _first(*coroutines: Coroutine[Any, Any, Any]) -> None:
+    """Until one of them is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _port_taken(error: OSError, config: Config) -> str:
+    ports = f"{config.server.host}:{config.server.port} or {config.server.internal_host}:{config.server.internal_port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {ports}: the port is taken. Choose others with --port and --internal-port."
+    return f"cannot listen on {ports}: {error.strerror or 'the address cannot be used'}."
+
+
+def _announce(public: str, internal: str, *, demo: bool) -> None:
+    print(f"Wavegate {__version__}")
+    if demo:
+        print(f"  player    {public}/        open it in a browser; the music is simulated")
+        print(f"  listen    wavegate listen --server {public} --key demo --prompt 'a calm piano tune at night'")
+    print(f"  public    {public}")
+    print(f"  internal  {internal}/metrics", flush=True)
+
+
+# -- the other commands ----------------------------------------------------------------------------------------------
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    if options.speed < 0:
+        raise UsageError("--speed is 0 or more")
+    return _run(_simulate_until_stopped(options.host, options.port, options.speed))
+
+
+async def _simulate_until_stopped(host: str, port: int, speed: float) -> int:
+    from gateway.upstream.simulator.server import Simulator
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    simulator = Simulator(host=host, port=port, speed=speed)
+    try:
+        await simulator.__aenter__()
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}.") from None
+    try:
+        print(f"DashScope simulator at {simulator.url}, {speed:g} x real time; any key is welcome")
+        print(f"  {KEY_VARIABLE}=any WAVEGATE__UPSTREAM__BASE_URL={simulator.url} wavegate serve", flush=True)
+        await stop.wait()
+    finally:
+        await simulator.__aexit__(None, None, None)
+    return DONE
+
+
+def _listen(options: argparse.Namespace) -> int:
+    from gateway.client.listen import listen
+
+    key = options.key or os.environ.get("WAVEGATE_KEY")
+    if not key:
+        raise UsageError("say who you are: --key K, or WAVEGATE_KEY in the environment (the demo's key is demo)")
+    lyrics = None
+    if options.lyrics_file is not None:
+        try:
+            lyrics = options.lyrics_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UsageError(f"cannot read {options.lyrics_file}: {reason}") from None
+    output = options.output if options.output in (None, "-") else Path(options.output)
+    coroutine = listen(
+        options.server,
+        key,
+        prompt=options.prompt,
+        lyrics=lyrics,
+        stream_id=options.stream,
+        format=options.format,
+        output=output,
+    )
+    return asyncio.run(coroutine)
+
+
+def _new_key(options: argparse.Namespace) -> int:
+    key = new_tenant_key()
+    print(f"key   {key}      (shown once: give it to {options.tenant})")
+    print(f"hash  {key_hash(key)}")
+    print("In the configuration:")
+    print(f'tenants:\n  - id: {options.tenant}\n    keys: ["{key_hash(key)}"]')
+    return DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    loaded = load(options.file, {})
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{options.file}: good")
+    return DONE
+
+
+def _default(options: argparse.Namespace) -> int:
+    del options
+    print(default_yaml(), end="")
+    return DONE

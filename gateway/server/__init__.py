@@ -1,0 +1,1 @@
+"""The doors: WebSocket, REST, progressive HTTP, the player page, and the internal port."""

@@ -1,0 +1,119 @@
+"""The REST door: create, inspect, list and cancel streams; and how every refusal looks over HTTP.
+
+Invariant: every answer that is not audio or a page is JSON; every refusal is the error body of the contract with its
+status, and `Retry-After` where waiting helps; no traceback ever reaches a client.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.config.schema import Config
+from gateway.errors import RequestError, ServiceError, WavegateError
+from gateway.model import Principal
+from gateway.protocol.events import encode
+from gateway.protocol.messages import decode_create
+from gateway.relay.hub import Hub
+from gateway.server.audio import AudioDoor
+from gateway.server.auth import Tenants, credentials
+from gateway.server.ordering import song_of
+from gateway.server.view import stream_info
+
+logger = logging.getLogger("wavegate.rest")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=encode(document), status=status, content_type="application/json", headers=headers)
+
+
+def refusal(error: WavegateError) -> web.Response:
+    """The error body with its status."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if error.handling.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return answer({"error": error.body()}, error.handling.status, headers)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns whatever a handler raises into the error body."""
+    try:
+        return await handler(request)
+    except WavegateError as error:
+        return refusal(error)
+    except web.HTTPNotFound:
+        return refusal(RequestError("not_found", "There is nothing at this address."))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        response = refusal(RequestError("method_not_allowed", f"This address answers {allowed}."))
+        response.headers["Allow"] = allowed
+        return response
+    except web.HTTPRequestEntityTooLarge:
+        return refusal(RequestError("message_too_big", "The request body is larger than this gateway takes."))
+    except web.HTTPRequestRangeNotSatisfiable as error:
+        response = refusal(RequestError("range_not_satisfiable", "The song has no such range of bytes."))
+        response.headers["Content-Range"] = error.headers["Content-Range"]
+        return response
+    except web.HTTPException:
+        raise
+    except Exception:
+        logger.exception("%s %s failed by a fault of ours", request.method, request.path)
+        return refusal(ServiceError("internal", "Something went wrong in the gateway."))
+
+
+class Rest:
+    """The handlers under /v1/streams."""
+
+    def __init__(self, hub: Hub, tenants: Tenants, config: Config, audio: AudioDoor) -> None:
+        self._hub = hub
+        self._tenants = tenants
+        self._config = config
+        self._audio = audio
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/streams", self.create),
+            web.get("/v1/streams", self.list),
+            web.get("/v1/streams/{id}", self.inspect),
+            web.delete("/v1/streams/{id}", self.cancel),
+            web.get("/v1/streams/{id}/audio.{ext}", self.audio),
+        ]
+
+    def _principal(self, request: web.Request) -> Principal:
+        return self._tenants.principal(credentials(request.headers, request.query), origin=None)
+
+    async def create(self, request: web.Request) -> web.Response:
+        principal = self._principal(request)
+        if request.content_type != "application/json":
+            raise RequestError("unsupported_media_type", "Send the song as application/json.")
+        song, warnings = song_of(decode_create(await request.read()), self._config.upstream.model)
+        stream = await self._hub.create(principal.tenant, song, warnings)
+        info = stream_info(stream, str(request.url.origin()))
+        return answer(info, 201, {"Location": f"/v1/streams/{stream.id}"})
+
+    async def list(self, request: web.Request) -> web.Response:
+        streams = self._hub.list(self._principal(request).tenant)
+        base = str(request.url.origin())
+        return answer({"streams": [stream_info(stream, base) for stream in streams]})
+
+    async def inspect(self, request: web.Request) -> web.Response:
+        stream = self._hub.get(self._principal(request).tenant, request.match_info["id"])
+        return answer(stream_info(stream, str(request.url.origin())))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Cancels and waits for the bill; a stream that has ended already is answered as it is."""
+        stream = self._hub.get(self._principal(request).tenant, request.match_info["id"])
+        stream.cancel()
+        await stream.wait()
+        return answer(stream_info(stream, str(request.url.origin())))
+
+    async def audio(self, request: web.Request) -> web.StreamResponse:
+        return await self._audio.handle(request, self._principal(request))

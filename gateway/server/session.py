@@ -1,0 +1,239 @@
+"""A client's session on a WebSocket: carries out what it says, and holds its attachments.
+
+Invariant: messages are carried out one after another in the order they came; a mistake is answered with `error` and
+ends nothing; when the connection goes, every listener it held leaves and nothing else changes.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.config.schema import Config
+from gateway.errors import AccessError, RequestError, ServiceError, WavegateError
+from gateway.model import Position, Principal
+from gateway.protocol import events, messages
+from gateway.protocol.messages import ClientMessage, MessageError
+from gateway.protocol.session import Session
+from gateway.relay.hub import Hub
+from gateway.relay.listener import Listener, OnLag
+from gateway.relay.since import FromStart, SecondsAgo, Since
+from gateway.relay.stream import Stream
+from gateway.server.attachment import FRAMINGS, Attachment
+from gateway.server.auth import Credentials, Tenants
+from gateway.server.ordering import song_of, wishes
+from gateway.server.view import session_created, stream_info
+from gateway.server.websocket import WebSocketConnection
+
+logger = logging.getLogger("wavegate.session")
+
+# A listener that joins live gets this much of the past, so that a browser starts at once.
+LIVE_BURST_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every session works with. `base` is this gateway's address as the client wrote it."""
+
+    hub: Hub
+    tenants: Tenants
+    config: Config
+    tasks: asyncio.TaskGroup
+    new_id: Callable[[], str]
+
+
+class ClientSession:
+    """One session; the connection hands it whole messages."""
+
+    def __init__(
+        self,
+        connection: WebSocketConnection,
+        services: Services,
+        principal: Principal | None,
+        origin: str | None,
+        base: str,
+    ) -> None:
+        self.id = services.new_id()
+        self._connection = connection
+        self._services = services
+        self._principal = principal
+        self._origin = origin
+        self._base = base
+        self._state = Session(authenticated=principal is not None)
+        self._attached: dict[str, tuple[Attachment, Listener]] = {}
+        self._waiting: deque[ClientMessage] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Greets a client that has said who it is; gives the others their deadline."""
+        if self._principal is not None:
+            self._greet(self._principal)
+            return
+        seconds = self._services.config.server.authentication_timeout
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
+
+    def turn_away(self, error: WavegateError) -> None:
+        """Says why a page may not come in, and closes: script sees the close code, and the sentence before it."""
+        self._refuse(error)
+        self.close(error)
+
+    # -- what the connection tells ---------------------------------------------------------------------------------
+
+    def received(self, text: bytes) -> None:
+        """A whole text message."""
+        try:
+            message = messages.decode_client(text)
+        except MessageError as mistake:
+            self._refuse(mistake.error, mistake.ref)
+            return
+        self._waiting.append(message)
+        if self._worker is None:
+            self._work()
+
+    def received_binary(self) -> None:
+        self._refuse(RequestError("invalid_message", "Clients send JSON text messages; this one was binary."))
+
+    def closed(self, code: int) -> None:
+        """The connection is gone; a song that is being ordered is ordered all the same, the slot is its own."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._waiting.clear()
+        for stream_id in list(self._attached):
+            self._drop(stream_id)
+
+    # -- what the gateway tells ------------------------------------------------------------------------------------
+
+    def go_away(self, time_left: float, reconnect_after: float) -> None:
+        """The gateway is stopping: what runs may end, nothing new begins."""
+        self._state.drain()
+        self._connection.say(events.Goaway(round(time_left * 1000), round(reconnect_after * 1000)))
+
+    def close(self, error: WavegateError) -> None:
+        """Ends the session with the error's close code."""
+        self._connection.close(error.handling.close, error.close_reason())
+
+    # -- carrying out ----------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Carries out what waits; hands over to a task where a message has to wait for somebody."""
+        while self._waiting:
+            message = self._waiting.popleft()
+            try:
+                self._state.accept(message)
+                if isinstance(message, messages.StreamCreate):
+                    self._worker = self._services.tasks.create_task(self._create(message), name=f"create {self.id}")
+                    return
+                self._carry_out(message)
+            except WavegateError as error:
+                self._refuse(error, getattr(message, "ref", None))
+
+    def _carry_out(self, message: ClientMessage) -> None:
+        if isinstance(message, messages.Ping):
+            self._connection.say(events.Pong(message.t, time.time()))
+        elif isinstance(message, messages.Authenticate):
+            self._authenticate(message)
+        elif isinstance(message, messages.StreamAttach):
+            self._attach(self._stream(message.stream_id), message)
+        elif isinstance(message, messages.StreamDetach):
+            if message.stream_id not in self._attached:
+                raise RequestError("stream_not_found", "This session is not attached to it.", param="stream_id")
+            self._drop(message.stream_id)
+            self._connection.say(events.StreamDetached(message.stream_id, message.ref))
+        elif isinstance(message, messages.StreamCancel):
+            self._stream(message.stream_id).cancel()
+
+    async def _create(self, message: messages.StreamCreate) -> None:
+        try:
+            song, warnings = song_of(message, self._services.config.upstream.model)
+            self._checked(message)
+            assert self._principal is not None
+            stream = await self._services.hub.create(self._principal.tenant, song, warnings)
+            self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
+            if self._connection.conversation is self:
+                self._attach(stream, message)
+        except WavegateError as error:
+            self._refuse(error, message.ref)
+        except Exception:
+            logger.exception("session %s could not create a stream", self.id)
+            self._refuse(ServiceError("internal", "Something went wrong in the gateway."), message.ref)
+        finally:
+            self._worker = None
+            self._work()
+
+    def _authenticate(self, message: messages.Authenticate) -> None:
+        try:
+            principal = self._services.tenants.principal(Credentials(message.key, message.ticket), origin=self._origin)
+        except AccessError as error:
+            self._refuse(error, message.ref)
+            self.close(error)
+            return
+        self._principal = principal
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._greet(principal)
+
+    def _greet(self, principal: Principal) -> None:
+        limits = self._services.tenants.limits(principal.tenant)
+        self._connection.say(session_created(self.id, principal, self._services.config, limits))
+
+    def _too_late(self) -> None:
+        self.turn_away(AccessError("not_authenticated_in_time", "Say who you are in the first message."))
+
+    def _stream(self, stream_id: str) -> Stream:
+        assert self._principal is not None
+        return self._services.hub.get(self._principal.tenant, stream_id)
+
+    def _checked(self, message: messages.StreamCreate | messages.StreamAttach) -> tuple[Since, OnLag]:
+        """The parts of an attachment that can be wrong, before anything is spent. Raises RequestError."""
+        if message.framing not in FRAMINGS:
+            raise RequestError("invalid_request", f"The framing is one of: {', '.join(FRAMINGS)}.", param="framing")
+        if message.on_lag not in list(OnLag):
+            raise RequestError("invalid_request", "on_lag is `complete` or `live`.", param="on_lag")
+        return since_of(message), OnLag(message.on_lag)
+
+    def _attach(self, stream: Stream, message: messages.StreamCreate | messages.StreamAttach) -> None:
+        since, on_lag = self._checked(message)
+        if stream.id in self._attached:
+            raise RequestError("already_attached", "This session hears that stream already.", param="stream_id")
+        wished = wishes(message.format)
+        channel = stream.channel_for(wished) if wished else stream.native
+        attachment = Attachment(self._connection, stream, message.framing, message.ref, self._ended)
+        listener, recovered = self._services.hub.attach(stream, channel, attachment, since, on_lag)
+        attachment.resumed(recovered)
+        self._attached[stream.id] = (attachment, listener)
+        self._connection.listeners.append(listener)
+        listener.join()
+
+    def _drop(self, stream_id: str) -> None:
+        attachment, listener = self._attached.pop(stream_id)
+        self._connection.listeners.remove(listener)
+        self._services.hub.detach(attachment.tenant, listener)
+
+    def _ended(self, attachment: Attachment, error: WavegateError | None) -> None:
+        """Nothing follows on this attachment; a listener that was cut takes the session with it."""
+        self._drop(attachment.stream_id)
+        if error is not None:
+            self.close(error)
+
+    def _refuse(self, error: WavegateError, ref: str | int | None = None) -> None:
+        self._connection.say(events.Error(events.ErrorBody.of(error), ref))
+
+
+def since_of(message: messages.StreamCreate | messages.StreamAttach) -> Since:
+    """The message's `since` as the relay understands it. Raises RequestError."""
+    since = message.since
+    if since == "start":
+        return FromStart()
+    if since == "live":
+        burst = LIVE_BURST_SECONDS if message.burst_ms is None else message.burst_ms / 1000
+        return SecondsAgo(max(burst, 0.0))
+    if isinstance(since, messages.Since):
+        if since.seconds_ago is not None and since.seconds_ago >= 0:
+            return SecondsAgo(since.seconds_ago)
+        if since.epoch is not None and since.seq is not None and since.seq >= 0:
+            return Position(since.epoch, since.seq)
+    sentence = 'since is "start", "live", {"seconds_ago": n} or {"epoch": e, "seq": n}, with n of 0 or more.'
+    raise RequestError("invalid_request", sentence, param="since")

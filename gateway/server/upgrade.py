@@ -1,0 +1,94 @@
+"""The WebSocket door: GET /v1/ws becomes a session, or a refusal that the client can read.
+
+aiohttp routes the request, `websockets` checks the handshake, the socket is taken over. Invariant: with an Origin a
+refusal is accept + `error` + close, because page script cannot see an HTTP status; without one it is the HTTP status.
+"""
+
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from gateway.errors import AccessError, RequestError, ServiceError, WavegateError
+from gateway.model import Principal
+from gateway.server.auth import SUBPROTOCOL, credentials
+from gateway.server.connections import Connections
+from gateway.server.session import ClientSession, Services
+from gateway.server.takeover import TakenOver, take_over
+from gateway.server.websocket import WebSocketConnection
+from metrics.recorder import Recorder
+
+
+def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Only wavegate.v1 is ever echoed: the credential beside it is not a protocol."""
+    del protocol
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def _offered(request: web.Request) -> list[str]:
+    header = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
+    return [name.strip() for name in header.split(",") if name.strip()]
+
+
+class WebSocketDoor:
+    """The handler of /v1/ws."""
+
+    def __init__(
+        self, services: Services, connections: Connections, recorder: Recorder, now: Callable[[], float]
+    ) -> None:
+        self._services = services
+        self._connections = connections
+        self._recorder = recorder
+        self._now = now
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answers the upgrade. Raises WavegateError where an HTTP status can be seen."""
+        origin = request.headers.get("Origin")
+        protocol, response = self._handshake(request)
+        principal, refusal = self._admit(request, origin)
+        if refusal is not None and origin is None:
+            raise refusal
+        connection = WebSocketConnection(protocol, self._recorder, self._now)
+        taken = take_over(request, connection)
+        if taken is None:
+            return TakenOver()
+        transport, early = taken
+        transport.write(response)
+        session = ClientSession(connection, self._services, principal, origin, str(request.url.origin()))
+        connection.conversation = session
+        self._connections.add(connection, session)
+        if refusal is None:
+            session.begin()
+        else:
+            session.turn_away(refusal)
+        if early:
+            connection.data_received(early)
+        return TakenOver()
+
+    def _handshake(self, request: web.Request) -> tuple[ServerProtocol, bytes]:
+        """Both sides of the opening handshake, without I/O. Raises RequestError for one that is not in order."""
+        protocol = ServerProtocol(select_subprotocol=_select, max_size=self._services.config.server.max_message_bytes)
+        protocol.receive_data(Request(request.path_qs, Headers(request.headers.items())).serialize())
+        events = protocol.events_received()
+        response = protocol.accept(events[0]) if events and isinstance(events[0], Request) else None
+        if response is None or response.status_code != 101:
+            sentence = "This is the WebSocket door: connect with a WebSocket handshake (RFC 6455)."
+            raise RequestError("bad_protocol", sentence)
+        protocol.send_response(response)
+        return protocol, b"".join(protocol.data_to_send())
+
+    def _admit(self, request: web.Request, origin: str | None) -> tuple[Principal | None, WavegateError | None]:
+        """Who connects; nobody yet if no credential came along; or why not."""
+        offered = _offered(request)
+        if self._connections.draining:
+            return None, ServiceError("going_away", "This gateway is stopping: reconnect elsewhere.", retry_after=1.0)
+        if offered and SUBPROTOCOL not in offered:
+            return None, RequestError("bad_protocol", f"Offer the subprotocol {SUBPROTOCOL}.")
+        try:
+            given = credentials(request.headers, request.query, offered)
+            return (self._services.tenants.principal(given, origin=origin) if given.given else None), None
+        except AccessError as error:
+            return None, error

@@ -1,0 +1,57 @@
+"""Streams and tenants as documents: what REST answers and WebSocket messages show of them.
+
+Invariant: the same stream gives the same document at every door; the provider's own words never appear in it.
+It must not change anything it shows.
+"""
+
+import time
+from typing import Any
+
+from gateway.config.schema import Config
+from gateway.model import Principal
+from gateway.protocol import events
+from gateway.relay.stream import Stream
+
+
+def stream_info(stream: Stream, base: str) -> events.StreamInfo:
+    """StreamInfo of the contract; `base` is the gateway's address as the client wrote it (http://host:port)."""
+    ws_base = "ws" + base.removeprefix("http")
+    return events.StreamInfo(
+        id=stream.id,
+        status=stream.status.value,
+        model=stream.song.model,
+        mode=stream.song.mode.value,
+        created_at=round(stream.created_at, 3),
+        duration_seconds=round(stream.received_seconds, 3),
+        sample_rate=stream.sample_rate,
+        channels=stream.channels,
+        lyrics=stream.lyrics,
+        title=stream.title,
+        listeners=stream.listeners,
+        usage=events.Usage(round(stream.audio_seconds, 3), stream.settled),
+        urls=events.Urls(
+            audio=f"{base}/v1/streams/{stream.id}/audio.{stream.native.format.name}",
+            hls=None,
+            ws=f"{ws_base}/v1/ws",
+        ),
+        error=events.ErrorBody.of(stream.error) if stream.error else None,
+        warnings=stream.warnings,
+        simulated=stream.simulated,
+    )
+
+
+def session_created(session_id: str, principal: Principal, config: Config, limits: Any) -> events.SessionCreated:
+    """The first message of an authenticated session, with every limit a client may run into."""
+    return events.SessionCreated(
+        session_id,
+        principal.tenant,
+        {
+            "concurrent_streams": limits.concurrent_streams,
+            "listeners": limits.listeners,
+            "max_message_bytes": config.server.max_message_bytes,
+            "retain_seconds": config.relay.retain_seconds,
+            "max_stream_bytes": config.relay.max_stream_bytes,
+            "stall_timeout_seconds": config.relay.stall_timeout,
+        },
+        server_time=time.time(),
+    )

@@ -1,0 +1,156 @@
+"""One WebSocket connection: bytes to messages and back, on a socket taken over from the HTTP server.
+
+`websockets` speaks the protocol without I/O; this class owns the socket, answers pings, bounds messages and closes with
+a code. Invariant: after the closing handshake has begun nothing more is written; every close is counted once.
+It must not know what the messages mean: that is the session's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.protocol.events import encode
+from gateway.protocol.frames import text_message
+from gateway.server.transport import SocketTransport
+from metrics.recorder import Recorder
+
+# How long a client has to answer our close before the socket is cut.
+CLOSE_SECONDS = 5.0
+
+
+class Conversation(Protocol):
+    """What the connection tells its session."""
+
+    def received(self, text: bytes) -> None:
+        """A whole text message."""
+        ...
+
+    def received_binary(self) -> None:
+        """A binary message, which no client has a reason to send."""
+        ...
+
+    def closed(self, code: int) -> None:
+        """The connection is gone."""
+        ...
+
+
+class WebSocketConnection(SocketTransport):
+    """The socket of one client. `protocol` has seen the handshake already."""
+
+    def __init__(self, protocol: ServerProtocol, recorder: Recorder, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.conversation: Conversation | None = None
+        self.last_heard = now()
+        self._protocol = protocol
+        self._recorder = recorder
+        self._parts: list[bytes] = []
+        self._text = True
+        self._cutter: asyncio.TimerHandle | None = None
+
+    @property
+    def writable(self) -> bool:
+        return self.stalled_since is None and self._protocol.state is State.OPEN and self._transport is not None
+
+    # -- asyncio's callbacks ---------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """A client that does not read is not listened to either, else our answers to it would pile up."""
+        super().pause_writing()
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        self.last_heard = self._now()
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._frame(event)
+        self._flush()
+
+    def eof_received(self) -> bool:
+        self._protocol.receive_eof()
+        self._flush()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._protocol.receive_eof()
+        if self._cutter is not None:
+            self._cutter.cancel()
+        code = self._protocol.close_code or CloseCode.ABNORMAL_CLOSURE
+        self._recorder.websocket_closed(code)
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.closed(code)
+
+    # -- for the session -------------------------------------------------------------------------------------------
+
+    def say(self, message: Any) -> None:
+        """Sends a control message."""
+        self.write(text_message(encode(message)))
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and self._protocol.state is State.OPEN:
+            self._transport.write(data)
+
+    def writelines(self, frames: list[bytes]) -> None:
+        """Sends ready-made frames in one go."""
+        if self._transport is not None and self._protocol.state is State.OPEN:
+            self._transport.writelines(frames)
+
+    def ping(self) -> None:
+        """Asks whether somebody is there."""
+        if self.writable:
+            self._protocol.send_ping(b"")
+            self._flush()
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; the socket is cut if the client does not answer in time."""
+        if self._transport is None or self._protocol.state is not State.OPEN:
+            return
+        self._protocol.send_close(code, reason)
+        self._flush()
+        self._cut_later()
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.PONG or frame.opcode is Opcode.PING or frame.opcode is Opcode.CLOSE:
+            return
+        if frame.opcode is not Opcode.CONT:
+            self._text = frame.opcode is Opcode.TEXT
+        self._parts.append(bytes(frame.data))
+        if not frame.fin:
+            return
+        data = b"".join(self._parts)
+        self._parts.clear()
+        if self.conversation is None or self._protocol.state is not State.OPEN:
+            return
+        if self._text:
+            self.conversation.received(data)
+        else:
+            self.conversation.received_binary()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        for data in self._protocol.data_to_send():
+            if transport is not None and data:
+                transport.write(data)
+        if transport is None or self._protocol.state is State.OPEN:
+            return
+        if self._protocol.state is State.CLOSED or self._protocol.close_rcvd is not None:
+            transport.close()
+        self._cut_later()
+
+    def _cut_later(self) -> None:
+        if self._cutter is None and self._transport is not None:
+            self._cutter = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.cut)
