@@ -30,10 +30,10 @@ _BARE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./:-]*")
 
 def default_yaml() -> str:
     """The file, ready to be edited: deploy/wavegate.yaml is this text."""
-    lines = [line for paragraph in _PREFACE.split("\n\n") for line in ("#", *_comment(" ".join(paragraph.split())))]
+    lines = [f"# {line}".rstrip() for line in _PREFACE.splitlines()]
     for key in keys_of(Config):
         lines += ["", *_key(key, key.default)]
-    return "\n".join(lines[1:]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _key(key: Key, value: Any) -> Iterator[str]:
@@ -95,6 +95,6 @@ def _scalar(value: Any) -> str:
 
 def _in_words(key: Key, value: Any) -> str:
     """The size that a large number of bytes is, as a comment behind it."""
-    if not key.name.endswith("_bytes") or value % 1024:
+    if not key.name.endswith("_bytes") or not value or value % 1024:
         return ""
     return f"  # {value >> 20} MiB" if value % 2**20 == 0 else f"  # {value >> 10} KiB"

@@ -114,12 +114,21 @@ class Upstream(Section, frozen=True):
     model: Annotated[Literal["fun-music-v1", "fun-music-preview"], "Model of a request that names none."] = (
         "fun-music-v1"
     )
-    requests_per_minute: Annotated[
-        AtLeastOne, "Generations the account may start in a minute, all keys together.", PENDING
-    ] = 180
+    requests_per_minute: Annotated[AtLeastOne, "Generations the account may start in a minute, all keys together."] = (
+        180
+    )
     max_concurrency: Annotated[
-        AtLeastOne, "Generations at once; lowered by itself while the provider says it is full.", PENDING
+        AtLeastOne, "Generations at once; lowered by itself while the provider says it is full."
     ] = 20
+    max_queue: Annotated[
+        AtLeastOne, "Generations that may wait for their turn at the provider; more are refused at once."
+    ] = 256
+    max_queue_per_tenant: Annotated[AtLeastOne, "The same for a single tenant. Waiting tenants take turns."] = 64
+    max_queue_seconds: Annotated[Seconds, "Longest wait for a turn; then the generation is refused."] = 120.0
+    retry_attempts: Annotated[
+        Count, "How often a generation that failed before its first sound is tried again; 0 is never."
+    ] = 3
+    retry_seconds: Annotated[Seconds, "The last of these tries begins within this time of the first."] = 60.0
     connect_timeout: Annotated[Seconds, "Until the connection to the provider stands."] = 5.0
     first_event_timeout: Annotated[Seconds, "Until the provider's first byte; a song may take minutes to begin."] = (
         300.0
@@ -127,6 +136,9 @@ class Upstream(Section, frozen=True):
     idle_timeout: Annotated[
         Seconds, "Longest silence between two bytes of a running generation; comments count as bytes."
     ] = 60.0
+    generation_timeout: Annotated[Seconds, "Longest time for one song, all tries together, once its turn has come."] = (
+        1800.0
+    )
     max_event_bytes: Annotated[
         AtLeastOne, "Largest single event the provider may send; more ends the generation with an error."
     ] = 16777216
@@ -189,7 +201,7 @@ class Quota(Section, frozen=True):
 
     store: Annotated[
         StoreUrl,
-        "The ledger: memory: is forgotten at a restart, sqlite:///FILE and redis://HOST are not.",
+        "The place of the ledger; memory: is forgotten at a restart, sqlite:///FILE and redis://HOST are not.",
         PENDING,
         SECRET,
     ] = "memory:"

@@ -8,6 +8,7 @@ It must not know what a secret opens, nor where a configuration comes from.
 import base64
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Callable, Collection
@@ -114,7 +115,8 @@ def redact(text: str, known: Collection[Secret] = ()) -> str:
 
 
 def _forms(value: str) -> set[str]:
-    return {value, quote(value, safe=""), repr(value)[1:-1], value.replace("\\", "\\\\").replace('"', '\\"')} - {""}
+    # A surrogate has no percent-encoding; json.dumps takes any text.
+    return {value, quote(value, safe="", errors="replace"), repr(value)[1:-1], json.dumps(value)[1:-1]} - {""}
 
 
 def _octets(text: str) -> bytes:

@@ -1,0 +1,103 @@
+"""The schema as data: every key documented, every default valid, marks and sections read back.
+
+Invariant: the tests go over all keys, so that a key added later is held to the same rules.
+They must not know how values are loaded or printed.
+"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.config.schema import Config, Key, Limits, Section, Server, Tenant, Upstream, keys_of
+
+
+def all_keys(section: type[Section] = Config, path: str = "") -> list[tuple[str, Key]]:
+    found = []
+    for key in keys_of(section):
+        found.append((f"{path}{key.name}", key))
+        if key.item:
+            found += all_keys(key.item, f"{path}{key.name}.")
+    return found
+
+
+ALL = all_keys()
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, id=path) for path, key in ALL])
+def test_documented_and_valid(key: Key) -> None:
+    """Every key has a sentence that ends in a full stop, and a default that its own type accepts."""
+    assert key.doc.endswith(".")
+    if key.default is not msgspec.NODEFAULT:
+        assert msgspec.convert(msgspec.to_builtins(key.default), key.kind) == key.default
+
+
+def test_sections_of_the_contract() -> None:
+    """The file has the nine sections that the contract names, each a section of ours."""
+    names = [key.name for key in keys_of(Config)]
+    assert names == ["server", "upstream", "relay", "transcode", "tenants", "quota", "cluster", "metrics", "log"]
+    assert all(key.item for key in keys_of(Config))
+    assert [key.name for key in keys_of(Config) if key.many] == ["tenants"]
+
+
+def test_marks() -> None:
+    """Pending and secret keys are told apart from the rest."""
+    by_path = dict(ALL)
+    assert by_path["upstream.requests_per_minute"].pending
+    assert not by_path["upstream.connect_timeout"].pending
+    secret = {path for path, key in ALL if key.secret}
+    assert secret == {"upstream.api_key_file", "tenants.keys", "quota.store", "cluster.redis_url"}
+
+
+def test_section_documents_itself() -> None:
+    """A key that is a section without a sentence of its own takes the section's, and knows its type."""
+    by_name = {key.name: key for key in keys_of(Tenant)}
+    assert by_name["limits"].item is Limits
+    assert by_name["limits"].doc == Limits.__doc__
+    assert by_name["id"].default is msgspec.NODEFAULT
+    assert by_name["keys"].default == []
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (Server, {"port": -1}),
+        (Server, {"port": 65536}),
+        (Server, {"workers": 0}),
+        (Server, {"ping_interval": 0}),
+        (Server, {"ping_interval": float("inf")}),
+        (Server, {"ping_interval": float("nan")}),
+        (Upstream, {"base_url": "ftp://dashscope.aliyuncs.com"}),
+        (Upstream, {"base_url": "https://"}),
+        (Upstream, {"base_url": "https://host/?key=1"}),
+        (Upstream, {"path": "api"}),
+        (Upstream, {"workspace_id": "evil.example/"}),
+        (Upstream, {"workspace_id": "llm-1\n"}),
+        (Upstream, {"model": "fun-music-v0"}),
+        (Tenant, {"id": "Acme"}),
+        (Tenant, {"id": "acme\n"}),
+        (Tenant, {"id": "acme", "keys": ["sha256:abc"]}),
+        (Tenant, {"id": "acme", "allowed_origins": ["https://play.example/"]}),
+        (Tenant, {"id": "acme", "abandon": "30"}),
+        (Limits, {"listeners": -1}),
+        (Server, {"prot": 1}),
+    ],
+)
+def test_bounds(section: type[Section], values: dict[str, Any]) -> None:
+    """A value out of bounds, a text of the wrong form and an unknown key are all refused."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(values, section)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (Upstream, {"base_url": "http://127.0.0.1:8000", "workspace_id": "llm-xxx"}),
+        (Upstream, {"base_url": "https://proxy.example/dashscope"}),
+        (Tenant, {"id": "a-1_b", "keys": ["sha256:" + 64 * "a"], "abandon": "2.5s", "allowed_origins": ["null"]}),
+        (Tenant, {"id": "a", "abandon": "cancel"}),
+    ],
+)
+def test_accepts(section: type[Section], values: dict[str, Any]) -> None:
+    """What the documentation promises is taken."""
+    assert msgspec.to_builtins(msgspec.convert(values, section)).items() >= values.items()
