@@ -1,0 +1,163 @@
+"""`wavegate listen`: orders or joins a song, shows how it comes in, and keeps the audio.
+
+Invariant: whatever ends it (the end, an error, Ctrl-C, a player that was closed) the terminal is as it was before, what
+was heard is on the disk, and the last lines say in words what happened; standard output carries audio and nothing else.
+It must not know the protocol: that is the client's.
+"""
+
+import asyncio
+import os
+import re
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO, Literal, TextIO
+
+from gateway.client.client import Client
+from gateway.client.errors import ClientError
+from gateway.client.output import Output
+from gateway.client.progress import Progress
+from gateway.client.song import Song
+from gateway.client.terminal import DIM, GREEN, RED, YELLOW, clock, size
+
+DONE, FAILED, MISUSED = 0, 1, 2
+
+_USAGE = frozenset({"invalid_server", "invalid_key", "missing_credentials"})
+_EXTENSIONS = {
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/ogg": "ogg",
+    "audio/webm": "webm",
+    "audio/aac": "aac",
+    "audio/mp4": "mp4",
+    "audio/flac": "flac",
+}
+_PLAYERS = {"mpv": "mpv", "ffplay": "ffplay -nodisp -autoexit", "vlc": "vlc", "afplay": "afplay"}
+
+
+async def listen(
+    server: str,
+    key: str | None,
+    *,
+    prompt: str | None = None,
+    lyrics: str | None = None,
+    stream_id: str | None = None,
+    format: str = "mp3",  # noqa: A002 - the option's name
+    output: Path | Literal["-"] | None = None,
+    err: TextIO | None = None,
+    out: BinaryIO | None = None,
+) -> int:
+    """Hears one song. Returns the exit code: 0 done, 1 failed while running, 2 wrong usage.
+
+    `output` is a file, "-" for standard output, or None for song-ID.EXT in the current directory. A cancellation (which
+    is what Ctrl-C becomes under asyncio.run) ends it like a failure, with everything tidied up.
+    """
+    err = sys.stderr if err is None else err
+    out = sys.stdout.buffer if out is None else out
+    progress = Progress(err, time.monotonic, os.environ)
+    mistake = await asyncio.to_thread(_mistake, bool(prompt or lyrics), stream_id, output, out)
+    if mistake is not None:
+        progress.say(f"wavegate: {mistake}")
+        return MISUSED
+    target = Output(output if isinstance(output, Path) else None, out if output == "-" else None)
+    ticker = asyncio.create_task(progress.run())
+    failure: BaseException | None = None
+    try:
+        async with Client(server, key=key) as client:
+            if stream_id is None:
+                song = await client.create(prompt=prompt, lyrics=lyrics, format=format)
+            else:
+                song = await client.attach(stream_id, format=format)
+            progress.song = song
+            await _hear(song, target, named=output is not None)
+    except (ClientError, OSError, asyncio.CancelledError) as error:
+        failure = error
+    finally:
+        ticker.cancel()
+        progress.finish()
+        await asyncio.wait({ticker}, timeout=1.0)
+        await target.close()
+    return await asyncio.to_thread(_conclude, progress, target, failure)
+
+
+async def _hear(song: Song, target: Output, *, named: bool) -> None:
+    async for frame in song:
+        if not named and target.path is None:
+            target.path = _default_path(song)
+        await target.write(frame.payload)
+
+
+def _default_path(song: Song) -> Path:
+    """In the current directory, whatever characters the gateway puts in an id."""
+    assert song.format is not None, "a frame comes after the format it is in"
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", song.id)
+    return Path(f"song-{name}.{_EXTENSIONS.get(song.format.mime.partition(';')[0], song.format.codec)}")
+
+
+def _mistake(has_text: bool, stream_id: str | None, output: Path | str | None, out: BinaryIO) -> str | None:
+    """What is wrong with the wishes, before anything is paid for."""
+    if has_text == (stream_id is not None):
+        return "Say what to sing (a prompt, lyrics or both) or which stream to join, one of the two."
+    if output == "-" and out.isatty():
+        return "Audio is nothing to read on a terminal: send it on (-o - | ffplay -) or name a file (-o song.mp3)."
+    if isinstance(output, Path):
+        place = output if output.exists() else output.parent
+        if output.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+            return f"Nothing can be written to {output}."
+    return None
+
+
+# -- the last words ----------------------------------------------------------------------------------------------------
+
+
+def _conclude(progress: Progress, target: Output, failure: BaseException | None) -> int:
+    """Says what happened and what is left of it; the exit code follows from that."""
+    song = progress.song
+    for warning in song.info.warnings if song is not None and song.info is not None else ():
+        progress.say(f"Note: {warning}", style=YELLOW)
+    if isinstance(failure, BrokenPipeError) and target.path is None:
+        return DONE  # the player was closed: its user has heard enough
+    if failure is None:
+        assert song is not None
+        return _whole(progress, target, song)
+    if isinstance(failure, asyncio.CancelledError):
+        progress.say("Stopped.", style=YELLOW)
+    elif isinstance(failure, ClientError):
+        progress.say(f"{failure.message} ({failure.code})", style=RED)
+    else:
+        progress.say(f"The audio could not be written: {failure}.", style=RED)
+    _kept(progress, target, song)
+    return MISUSED if isinstance(failure, ClientError) and failure.code in _USAGE else FAILED
+
+
+def _whole(progress: Progress, target: Output, song: Song) -> int:
+    numbers = song.statistics
+    facts = [clock(numbers.seconds), size(target.bytes)]
+    if target.path is not None:
+        facts.insert(0, str(target.path))
+    if song.verified is False:
+        progress.say(*facts)
+        progress.say("The bytes are not those that the gateway announced: sha256 differs.", style=RED)
+        return FAILED
+    facts.append("sha256 verified" if song.verified else "not heard whole, so not verified")
+    progress.say(*facts, style=GREEN if song.verified else YELLOW)
+    if target.path is not None:
+        progress.say(_how_to_play(target.path), style=DIM)
+    return DONE
+
+
+def _kept(progress: Progress, target: Output, song: Song | None) -> None:
+    """What is left of a song that was not heard to its end, and how to hear the rest."""
+    if song is None:
+        return
+    if target.path is not None and target.bytes:
+        heard = clock(song.statistics.seconds)
+        progress.say(f"{heard} ({size(target.bytes)}) is kept in {target.path}.")
+    progress.say(f"To hear it again: wavegate listen --stream {song.id}", style=DIM)
+
+
+def _how_to_play(path: Path) -> str:
+    found = next((command for program, command in _PLAYERS.items() if shutil.which(program)), None)
+    return f"Play it: {found} {shlex.quote(str(path))}" if found else f"Play it with any player: {path}"
