@@ -67,7 +67,6 @@ HANDLING: dict[str, Handling] = {
     "upstream_timeout": Handling(504, 4103, retryable=True),
     # ourselves
     "internal": Handling(500, 1011, retryable=True),
-    "not_supported": Handling(501, 1008),
     "overloaded": Handling(503, 1013, retryable=True),
     "going_away": Handling(503, 1012, retryable=True),
     "cancelled": Handling(409, 1000),

@@ -92,7 +92,15 @@ class Finished:
     url: str | None = None
 
 
-SourceEvent = Accepted | AudioDelta | Finished
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The generation waits for its turn: it is number `position` from 1, and starts in about `eta_seconds` if known."""
+
+    position: int
+    eta_seconds: float | None
+
+
+SourceEvent = Accepted | AudioDelta | Finished | Queued
 
 
 # -- what a listener hears -------------------------------------------------------------------------------------------

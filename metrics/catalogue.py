@@ -59,6 +59,8 @@ CATALOGUE: tuple[Row, ...] = (
     Row("gaps", "counter", "Gaps announced to listeners, by reason.", ("reason",)),
     Row("slow_listeners", "counter", "What was done about slow listeners.", ("action",)),
     Row("upstream_errors", "counter", "Generations the provider failed, by our code.", ("code",)),
+    Row("upstream_retries", "counter", "Generations asked for again after the provider failed them."),
+    Row("upstream_concurrency", "gauge", "Generations at the provider at once: used now, limit learned.", ("state",)),
     Row("quota_rejections", "counter", "Requests refused by a limit.", ("tenant", "reason")),
     Row("audio_seconds", "counter", "Seconds of generated audio by state of the bill.", ("tenant", "state")),
     Row("event_loop_lag_seconds", "histogram", "How late a timer of the event loop fires.", (), RELAY_BUCKETS),

@@ -67,6 +67,13 @@ class Recorder:
     def upstream_error(self, code: str) -> None:
         self._child("upstream_errors", code).inc()
 
+    def upstream_retry(self) -> None:
+        self._child("upstream_retries").inc()
+
+    def upstream_concurrency(self, used: int, limit: int) -> None:
+        self._child("upstream_concurrency", "used").set(used)
+        self._child("upstream_concurrency", "limit").set(limit)
+
     # -- the relay -------------------------------------------------------------------------------------------------
 
     def relay_first_audio(self, seconds: float) -> None:
@@ -104,7 +111,7 @@ class Recorder:
         self._child("quota_rejections", self._tenant(tenant), reason).inc()
 
     def audio_seconds(self, tenant: str, state: str, seconds: float) -> None:
-        self._child("audio_seconds", self._tenant(tenant), state).inc(seconds)
+        self._child("audio_seconds", self._tenant(tenant), state).inc(max(0.0, seconds))
 
     # -- the process -----------------------------------------------------------------------------------------------
 

@@ -31,8 +31,11 @@ _LATIN = "A-Za-zªºÀ-ÖØ-öø-ʸᴀ-ᶿḀ-ỿⱠ-Ɀ꜠-ꟿﬀ-ﬆＡ-Ｚａ
 _han = re.compile(f"[{_HAN}]")
 _known = re.compile(f"[{_HAN}{_LATIN}]")
 _letter_or_digit = re.compile(r"[^\W_]")
+_other_than_han = re.compile(rf"[^\W_{_HAN}]")
 _tag = re.compile(r"\[[A-Za-z][A-Za-z0-9 _-]{0,30}\]")
 
+# No text that fits a band comes near this many characters; what is longer is not worth the time to count it.
+_MAX_CHARACTERS = 10_000
 # Of the letters of a text, the share that may be in other scripts: a name or a cry in one does not make a language.
 _OTHER_SCRIPTS = 0.2
 
@@ -74,7 +77,7 @@ def count(text: str) -> Counted:
     text = _tag.sub(" ", text)
     han = len(_han.findall(text))
     words = [word for word in text.split() if _letter_or_digit.search(word)]
-    foreign = sum(1 for word in words if _letter_or_digit.search(_han.sub("", word)))
+    foreign = sum(1 for word in words if _other_than_han.search(word))
     return Counted("zh", han) if han > foreign else Counted("en", len(words))
 
 
@@ -106,6 +109,7 @@ def check(request: SongRequest) -> list[str]:
     _require_text(request, counts)
     for name, text in (("prompt", counts.prompt), ("lyrics", counts.lyrics)):
         if text is not None:
+            _check_size(name, text)
             _check_language(name, text)
             _check_length(request.mode, name, text)
     return _warnings(given, counts)
@@ -133,6 +137,16 @@ def _require_text(request: SongRequest, counts: SongInput) -> None:
     raise RequestError("invalid_input", message, param="input.prompt")
 
 
+def _check_size(name: str, text: str) -> None:
+    if len(text) > _MAX_CHARACTERS:
+        raise RequestError(
+            "invalid_input",
+            f"The {name} may not be longer than {_MAX_CHARACTERS} characters in any mode. Take out at least "
+            f"{len(text) - _MAX_CHARACTERS}.",
+            param=f"input.{name}",
+        )
+
+
 def _check_language(name: str, text: str) -> None:
     known = len(_known.findall(text))
     other = sum(map(str.isalpha, _known.sub("", text)))
@@ -152,9 +166,10 @@ def _check_length(mode: Mode, name: str, text: str) -> None:
     change = f"Add at least {band.low - found}" if found < band.low else f"Take out at least {found - band.high}"
     have = "have" if name == "lyrics" else "has"
     message = f"The {name} {have} {found} {band.unit}; mode {mode.value} takes {_allowed(mode, name)}. {change}"
-    elsewhere, file_band = _measure(Mode.FILE, name, text)
-    if mode is Mode.STREAM and file_band.holds(elsewhere):
-        message += f", or use mode file, which takes {_allowed(Mode.FILE, name)}"
+    if mode is Mode.STREAM:
+        found, band = _measure(Mode.FILE, name, text)
+        if band.holds(found):
+            message += f", or use mode file, which takes {_allowed(Mode.FILE, name)}"
     raise RequestError("invalid_input", f"{message}.", param=f"input.{name}")
 
 

@@ -121,6 +121,8 @@ def _mistake(error: msgspec.ValidationError, code: str = "invalid_request") -> R
     found = _AT.search(text)
     param = found[1] if found and found[1] else None
     said = text[: found.start()] if found else text
+    if said.startswith("Invalid value"):
+        said = "Invalid value"
     where = f" in `{param}`" if param else ""
     return RequestError(code, f"{said}{where}.", param=param)
 
@@ -144,7 +146,7 @@ def decode_client(data: bytes | str) -> ClientMessage:
         envelope = _envelope.decode(data)
     except msgspec.ValidationError as error:
         raise MessageError(_mistake(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MessageError(_invalid_json(error)) from None
     decoder = _CLIENT.get(envelope.type)
     if decoder is None:
@@ -155,6 +157,8 @@ def decode_client(data: bytes | str) -> ClientMessage:
         message: ClientMessage = decoder.decode(data)
     except msgspec.ValidationError as mistake:
         raise MessageError(_mistake(mistake), envelope.ref) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise MessageError(_invalid_json(error), envelope.ref) from None
     return message
 
 
@@ -164,5 +168,5 @@ def decode_create(body: bytes) -> CreateBody:
         return _create_body.decode(body)
     except msgspec.ValidationError as error:
         raise _mistake(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _invalid_json(error) from None

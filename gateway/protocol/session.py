@@ -20,6 +20,7 @@ class State(Enum):
     OPENING = "opening"
     OPEN = "open"
     DRAINING = "draining"
+    CLOSED = "closed"
 
 
 TRANSITIONS: dict[tuple[State, type], State] = {
@@ -52,11 +53,11 @@ class Session:
 
     def drain(self) -> None:
         """The gateway is going away; a session that has not opened yet never will."""
-        self.state = State.DRAINING
+        self.state = State.DRAINING if self.state in (State.OPEN, State.DRAINING) else State.CLOSED
 
     def _refusal(self, message: ClientMessage) -> RequestError | AccessError | ServiceError:
         if self.state is State.OPENING:
             return AccessError("missing_credentials", "Say who you are first: send session.authenticate.")
-        if isinstance(message, messages.Authenticate):
+        if isinstance(message, messages.Authenticate) and self.state is not State.CLOSED:
             return RequestError("already_authenticated", "This session is authenticated already.")
         return ServiceError("going_away", "This gateway is stopping: reconnect and ask again.", retry_after=1.0)

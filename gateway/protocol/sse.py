@@ -35,6 +35,7 @@ class SseDecoder:
     def __init__(self, max_event_bytes: int) -> None:
         self._max = max_event_bytes
         self._size = 0
+        self._failure: UpstreamError | None = None
         # A bytearray grows in amortised constant time and only the new slice is searched for line ends: a megabyte
         # event that arrives a byte at a time costs a million small steps, never a rescan.
         self._partial = bytearray()
@@ -46,7 +47,11 @@ class SseDecoder:
         self._comments: list[bytes] = []
 
     def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that this slice completes. Raises UpstreamError `upstream_protocol` when one is over the limit."""
+        """The events that this slice completes. Raises UpstreamError `upstream_protocol` when one is over the limit.
+
+        Good events before it in the same slice are given first; then the error comes with the next call of any kind.
+        """
+        self.check()
         events: list[SseEvent] = []
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
@@ -57,7 +62,12 @@ class SseDecoder:
         # bytes.splitlines knows CR, LF and CRLF and nothing else; str.splitlines would also cut at U+2028.
         for line in data.splitlines(keepends=True):
             content = line.rstrip(b"\r\n")
-            self._count(len(content))
+            self._size += len(content)
+            if self._size > self._max:
+                self._failure = UpstreamError(
+                    "upstream_protocol", f"The provider sent an event of more than {self._max} bytes."
+                )
+                break
             if len(content) == len(line):
                 self._partial += content
                 break
@@ -66,21 +76,24 @@ class SseDecoder:
                 content = bytes(self._partial)
                 self._partial.clear()
             self._line(content, events)
+        if not events:
+            self.check()
         return events
 
+    def check(self) -> None:
+        """Raises the error that the last slice ended in, if any."""
+        if self._failure is not None:
+            raise self._failure
+
     def flush(self) -> list[SseEvent]:
-        """The last event if its final blank line never came: some servers leave it out."""
+        """The last event if its final blank line never came: some servers leave it out. Raises as `feed` does."""
+        self.check()
         events: list[SseEvent] = []
         if self._partial:
             self._line(bytes(self._partial), events)
             self._partial.clear()
         self._dispatch(events)
         return events
-
-    def _count(self, size: int) -> None:
-        self._size += size
-        if self._size > self._max:
-            raise UpstreamError("upstream_protocol", f"The provider sent an event of more than {self._max} bytes.")
 
     def _line(self, line: bytes, events: list[SseEvent]) -> None:
         if self._at_start:

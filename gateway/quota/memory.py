@@ -52,17 +52,15 @@ class MemoryLedger:
             lease.expires_at = self._now() + self._lease_seconds
 
     async def settle(self, stream_id: StreamId, seconds: float) -> None:
-        """Books the seconds and gives the slot back. A stream without a lease was settled before, or expired."""
+        """Books the seconds, of an expired lease too, and gives the slot back. A second call does nothing."""
         lease = self._leases.pop(stream_id, None)
         if lease is not None:
             self._settled[lease.tenant] = self._settled.get(lease.tenant, 0.0) + seconds
 
     def held(self, tenant: TenantId) -> int:
-        """Slots the tenant holds now; leases past their expiry are dropped here."""
+        """Slots the tenant holds now: a lease past its expiry holds none, though its bill may still come."""
         now = self._now()
-        for stream_id in [stream_id for stream_id, lease in self._leases.items() if lease.expires_at <= now]:
-            del self._leases[stream_id]
-        return sum(lease.tenant == tenant for lease in self._leases.values())
+        return sum(lease.tenant == tenant and lease.expires_at > now for lease in self._leases.values())
 
     def settled_seconds(self, tenant: TenantId) -> float:
         """Seconds of audio settled for the tenant since the start."""

@@ -6,6 +6,7 @@ Appending pumps every listener synchronously: no task, no queue. It must not kno
 """
 
 import hashlib
+import logging
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -16,6 +17,8 @@ from gateway.relay.outcome import Outcome
 from metrics.recorder import Recorder
 from transcode.formats import Format, StreamFormat
 
+logger = logging.getLogger("wavegate.channel")
+
 
 class Audience(Protocol):
     """A listener, as far as the channel cares."""
@@ -23,6 +26,8 @@ class Audience(Protocol):
     def pump(self) -> None: ...
 
     def tell(self, text: bytes) -> None: ...
+
+    def fail(self) -> None: ...
 
 
 class Channel:
@@ -99,7 +104,10 @@ class Channel:
     def tell(self, text: bytes) -> None:
         """News beside the sound for everybody who listens; `text` is a ready WebSocket text frame."""
         for listener in tuple(self.listeners):
-            listener.tell(text)
+            try:
+                listener.tell(text)
+            except Exception:
+                self._let_go(listener)
 
     def _account(self, payload: bytes) -> None:
         self._hash.update(payload)
@@ -108,8 +116,16 @@ class Channel:
 
     def _fan_out(self) -> None:
         for listener in tuple(self.listeners):
-            listener.pump()
+            try:
+                listener.pump()
+            except Exception:
+                self._let_go(listener)
         self.flush_tally()
+
+    def _let_go(self, listener: Audience) -> None:
+        """A listener whose transport breaks costs nobody else anything."""
+        logger.exception("a listener of stream %s broke and was let go", self.rendition.stream_id)
+        listener.fail()
 
     # -- the listening side ----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from gateway.relay.channel import Channel
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.ports import Ledger, ListenerTransport, Source
 from gateway.relay.since import Since, locate
-from gateway.relay.stream import Instruments, Stream
+from gateway.relay.stream import SETTLE_SECONDS, Instruments, Stream
 from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.hub")
@@ -81,6 +81,9 @@ class Hub:
         except LimitError as refusal:
             self._recorder.quota_rejected(tenant, refusal.code)
             raise
+        if self._draining:
+            await self._ledger.settle(rendition.stream_id, 0.0)
+            raise ServiceError("going_away", "This gateway is stopping: ask again in a moment.", retry_after=1.0)
         stream = Stream(rendition, tenant, song, warnings, self._instruments, self.config.max_stream_bytes)
         self._streams[stream.id] = stream
         stream.start(self._tasks, self._source, self._ledger)
@@ -140,9 +143,11 @@ class Hub:
         """Takes nothing new and gives what runs this long to end by itself."""
         self._draining = True
         running = [asyncio.ensure_future(stream.wait()) for stream in self._streams.values() if not stream.status.final]
-        if running:
-            _, late = await asyncio.wait(running, timeout=seconds)
-            for waiter in late:
+        try:
+            if running:
+                await asyncio.wait(running, timeout=seconds)
+        finally:
+            for waiter in running:
                 waiter.cancel()
 
     @property
@@ -165,7 +170,8 @@ class Hub:
     async def _renew(self) -> None:
         for stream in [stream for stream in self._streams.values() if not stream.status.final]:
             try:
-                await self._ledger.renew(stream.id)
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._ledger.renew(stream.id)
             except Exception:
                 logger.exception("the lease of stream %s was not renewed", stream.id)
 

@@ -6,9 +6,10 @@ Invariant: no queue and no task; chunks go out in order, each once; what is skip
 It must not know what kind of transport it has.
 """
 
+from contextlib import suppress
 from enum import StrEnum
 
-from gateway.errors import LimitError
+from gateway.errors import LimitError, ServiceError
 from gateway.model import Position
 from gateway.relay.channel import Channel
 from gateway.relay.ports import ListenerTransport
@@ -27,7 +28,7 @@ class OnLag(StrEnum):
 class Listener:
     """Where one client stands in one channel. `live_lag` is in seconds."""
 
-    __slots__ = ("_begun", "_caught_up", "channel", "live_lag", "next", "on_lag", "transport")
+    __slots__ = ("_begun", "_caught_up", "_here", "channel", "live_lag", "next", "on_lag", "transport")
 
     def __init__(
         self, channel: Channel, transport: ListenerTransport, seq: int, on_lag: OnLag, live_lag: float
@@ -39,6 +40,7 @@ class Listener:
         self.live_lag = live_lag
         self._begun = False
         self._caught_up = False
+        self._here = False
 
     @property
     def position(self) -> Position:
@@ -55,17 +57,25 @@ class Listener:
         """Enters the channel and takes what it holds, at once and never paced."""
         channel = self.channel
         channel.listeners[self] = None
+        self._here = True
         channel.recorder.listener_joined(self.transport.name, channel.format.codec)
         self.pump()
 
     def leave(self) -> None:
         """Stops listening. Costs nobody else anything; a second call does nothing."""
         channel = self.channel
-        if self not in channel.listeners:
+        if not self._here:
             return
+        self._here = False
         del channel.listeners[self]
         channel.flush_tally()
         channel.recorder.listener_left(self.transport.name, channel.format.codec)
+
+    def fail(self) -> None:
+        """Its transport has broken: leaves, and says so if it still can."""
+        self.leave()
+        with suppress(Exception):
+            self.transport.refused(ServiceError("internal", "Something went wrong on the way to this listener."))
 
     def tell(self, text: bytes) -> None:
         """News beside the sound."""
@@ -75,10 +85,10 @@ class Listener:
         """Writes from its position until it is caught up or the transport is full."""
         channel, transport = self.channel, self.transport
         if not self._begun:
-            if channel.details is None and channel.outcome is None:
+            if not self._here or (channel.details is None and channel.outcome is None):
                 return
             self._begin()
-        while transport.writable:
+        while self._here and transport.writable:
             if self.next >= channel.end:
                 self._caught_up = True
                 if channel.outcome is not None:
@@ -115,8 +125,9 @@ class Listener:
             self.leave()
             self.transport.refused(LimitError("too_slow", "The audio you had not taken yet is no longer retained."))
             return False
-        if self._caught_up and self.lag_seconds > self.live_lag:
-            target, reason = channel.live_seq(), "lag"
+        edge = channel.live_seq()
+        if self._caught_up and self.lag_seconds > self.live_lag and edge > self.next:
+            target, reason = edge, "lag"
         elif self.next < channel.first:
             target, reason = channel.first, "retention"
         else:

@@ -28,6 +28,7 @@ class NativeRendition:
         self._first_byte_at: float | None = None
         self._pending: list[CodecFrame] = []
         self._samples = 0
+        self._refused = False
 
     @property
     def seconds(self) -> float:
@@ -57,7 +58,7 @@ class NativeRendition:
             self._emit(len(self._pending), born, last=complete)
 
     def _take(self, frames: list[CodecFrame], born: float) -> None:
-        if not frames:
+        if not frames or self._refused:
             return
         if self.channel.details is None:
             self._open()
@@ -76,6 +77,7 @@ class NativeRendition:
         assert details is not None, "a framer knows its format once it has given a frame"
         assert self._first_byte_at is not None
         if details.format != self.channel.format:
+            self._refused = True
             asked, came = self.channel.format.name, details.format.name
             raise UpstreamError("upstream_protocol", f"The provider was asked for {asked} and sent {came}.")
         self.channel.open(details, self._framer.init, self._first_byte_at)

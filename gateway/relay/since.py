@@ -30,7 +30,7 @@ def locate(channel: Channel, since: Since) -> tuple[int, bool | None]:
     if isinstance(since, FromStart):
         return 0, None
     if isinstance(since, SecondsAgo):
-        back = round(since.seconds * channel.details.sample_rate) if channel.details else 0
+        back = round(min(since.seconds * channel.details.sample_rate, channel.end_pts)) if channel.details else 0
         return channel.seq_at(channel.end_pts - back), None
     if since.epoch != channel.rendition.epoch or since.seq > channel.end:
         return 0, False

@@ -212,7 +212,7 @@ class Stream:
     async def _end(self, error: WavegateError | None, ledger: Ledger) -> None:
         """One place where the bill is settled and everybody is told, whatever ended the stream."""
         if error is not None:
-            self._rendition.finish(complete=False)
+            self._give_the_rest()
         if error is None and self._finished is not None and self._finished.billed_seconds is not None:
             seconds = self._finished.billed_seconds
         else:
@@ -221,8 +221,10 @@ class Stream:
         self.billed_seconds = seconds
         self.status = self._outcome(error)
         self.finished_at = self._instruments.time()
-        await self._settle(ledger, seconds)
-        self.native.close(error, billed_seconds=seconds, settled=self.settled)
+        try:
+            await self._settle(ledger, seconds)
+        finally:
+            self.native.close(error, billed_seconds=seconds, settled=self.settled)
         self._recorder.stream_ended(self.song.model, self.status)
         if isinstance(error, UpstreamError):
             self._recorder.upstream_error(error.code)
@@ -236,6 +238,13 @@ class Stream:
             request_id=self.request_id,
             audio_seconds=round(seconds, 3),
         )
+
+    def _give_the_rest(self) -> None:
+        """What came before the failure is heard to its last whole frame; a second failure changes nothing."""
+        try:
+            self._rendition.finish(complete=False)
+        except Exception:
+            logger.exception("stream %s could not give out its last chunk", self.id)
 
     @staticmethod
     def _outcome(error: WavegateError | None) -> Status:

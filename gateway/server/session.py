@@ -30,7 +30,8 @@ from gateway.server.websocket import WebSocketConnection
 logger = logging.getLogger("wavegate.session")
 
 # A listener that joins live gets this much of the past, so that a browser starts at once.
-LIVE_BURST_SECONDS = 0.5
+LIVE_BURST_MS = 500
+LONGEST_BURST_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +229,8 @@ def since_of(message: messages.StreamCreate | messages.StreamAttach) -> Since:
     if since == "start":
         return FromStart()
     if since == "live":
-        burst = LIVE_BURST_SECONDS if message.burst_ms is None else message.burst_ms / 1000
-        return SecondsAgo(max(burst, 0.0))
+        burst_ms = LIVE_BURST_MS if message.burst_ms is None else message.burst_ms
+        return SecondsAgo(min(max(burst_ms, 0), LONGEST_BURST_MS) / 1000)
     if isinstance(since, messages.Since):
         if since.seconds_ago is not None and since.seconds_ago >= 0:
             return SecondsAgo(since.seconds_ago)

@@ -6,7 +6,6 @@ Invariant: after `take_over` nothing of aiohttp touches the socket any more. It 
 """
 
 import asyncio
-from typing import cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -34,8 +33,7 @@ def take_over(request: web.Request, protocol: asyncio.Protocol) -> tuple[asyncio
     None when the client has gone. `protocol.connection_made` is called; what was already read is the caller's to feed.
     """
     handler = request.protocol
-    # uvloop's transports have the methods of asyncio.Transport and not its name.
-    transport = cast("asyncio.Transport | None", handler.transport)
+    transport = handler.transport
     if transport is None or transport.is_closing():
         return None
     early = handler._message_tail

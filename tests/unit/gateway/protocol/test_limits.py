@@ -1,10 +1,12 @@
 """The provider's limits: what is counted, what is refused and in which words, and what is ignored with a warning.
 
 The counting vectors are shared with the browser's counter, so they are the definition of counting, not a sample.
+Invariant under test: each band holds at both of its ends, and every refusal names the field that is wrong.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,8 @@ WORDS_220 = " ".join(["river"] * 220)
 HAN_320 = "月" * 320
 
 
-def song(model: str = V1, mode: Mode = Mode.STREAM, **fields: object) -> SongRequest:
-    return SongRequest(model, mode, SongInput(**fields))  # type: ignore[arg-type]
+def song(model: str = V1, mode: Mode = Mode.STREAM, **fields: Any) -> SongRequest:
+    return SongRequest(model, mode, SongInput(**fields))
 
 
 def refusal(request: SongRequest) -> RequestError:
@@ -84,6 +86,13 @@ def test_a_refusal_tells_what_was_found_what_is_allowed_and_what_to_do() -> None
         "words. Add at least 180, or use mode file, which takes 5 to 350 Chinese characters or 5 to 2000 English "
         "characters."
     )
+
+
+def test_a_text_beyond_all_measure_is_not_counted() -> None:
+    """A single huge word is one word, but no prompt."""
+    error = refusal(song(prompt="a b c d " + "e" * 10_000))
+    assert (error.code, error.param) == ("invalid_input", "input.prompt")
+    assert "Take out at least 8." in error.message
 
 
 def test_mode_file_is_suggested_only_where_it_would_help() -> None:

@@ -1,0 +1,23 @@
+"""Blocking calls inside the loop: what our code may not do there.
+
+Invariant: only calls that come through our packages count; a test's own code may read a file.
+It must not decide which test is excused: that is the test's mark, with its reason.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from blockbuster import BlockBuster
+
+from tests.house.tree import PACKAGES
+
+
+@contextmanager
+def blocking_calls_fail() -> Iterator[None]:
+    """While this is open, a blocking call that our code makes inside a running loop raises `BlockingError`."""
+    watch = BlockBuster(list(PACKAGES))
+    watch.activate()
+    try:
+        yield
+    finally:
+        watch.deactivate()

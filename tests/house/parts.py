@@ -1,0 +1,33 @@
+"""Programs that some tests need and that pip does not install: a browser, Redis, ffmpeg, a proxy, Prometheus.
+
+Invariant: a missing part skips the test by the part's name on a developer's machine and fails it where `CI` is true.
+It must not start or install anything.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+
+import pytest
+
+# The same program has other names on other systems.
+OTHER_NAMES = {"chromium": ("chromium-browser", "google-chrome")}
+
+
+class Parts:
+    """Finds the programs a run needs, and remembers which it did not find."""
+
+    def __init__(self, environment: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> None:
+        self._strict = environment.get("CI", "").lower() in ("true", "1")
+        self._which = which
+        self.missing: set[str] = set()
+
+    def need(self, name: str) -> str:
+        """The path of the program `name`; without it the test that asks is skipped, or fails where `CI` is true."""
+        for known in (name, *OTHER_NAMES.get(name, ())):
+            if path := self._which(known):
+                return path
+        self.missing.add(name)
+        sentence = f"needs {name}, which is not installed here"
+        if self._strict:
+            pytest.fail(sentence, pytrace=False)
+        pytest.skip(sentence)

@@ -1,0 +1,50 @@
+"""Documents: the house keeps the rule, and the rule sees a command and a path that are not there.
+
+Invariant: the real commands are asked of the command line itself.
+It must not know what the documents say beside their fenced commands.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.house.readme import complaints
+from tests.house.tree import ROOT
+
+
+def test_the_documents_name_what_exists() -> None:
+    """Every fenced command and path in the documents of the house exists, and the front page begins with the demo."""
+    found = complaints(ROOT, _commands())
+    assert not found, "\n".join(found)
+
+
+def test_a_command_and_a_path_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    """Unknown commands and absent paths are named; other blocks, comments and what a program answers are not read."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "README.md").write_text(
+        "```sh\nwavegate serve --demo\n.venv/bin/wavegate sing\npython -m gateway dance\n```\n"
+        "```console\n$ tests/run  # and wavegate whistle\n$ cat deploy/wavegate.yaml\nwavegate is ready\n```\n"
+        "```python\nwavegate jump\n```\n"
+    )
+    assert complaints(tmp_path, {"serve"}) == [
+        "README.md: there is no `wavegate dance`",
+        "README.md: there is no `wavegate sing`",
+        "README.md: tests/run is not there",
+        "README.md: deploy/wavegate.yaml is not there",
+    ]
+
+
+def test_a_front_page_without_the_demo_is_named(tmp_path: Path) -> None:
+    """The first shell block must hold the demo, and one must hold the test command."""
+    (tmp_path / "README.md").write_text("```sh\npip install wavegate\n```\n```sh\nwavegate serve --demo\n```\n")
+    assert len(complaints(tmp_path, {"serve"})) == 2
+
+
+def _commands() -> set[str]:
+    shown = subprocess.run(
+        [sys.executable, "-m", "gateway", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    commands = set(re.findall(r"^    ([a-z][a-z-]*)", shown, re.MULTILINE))
+    assert "serve" in commands
+    return commands

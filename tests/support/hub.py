@@ -1,0 +1,63 @@
+"""A hub with fakes on every side, for tests of the hub and of what stands on it.
+
+Invariant: its clocks stand still, its ids count from 1, and every stream plays the same steps. It must not know what
+is tested.
+"""
+
+import asyncio
+from itertools import count
+
+from gateway.config.schema import Limits, Relay
+from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, TenantId
+from gateway.relay.hub import Hub
+from gateway.relay.listener import Listener, OnLag
+from gateway.relay.since import FromStart
+from gateway.relay.stream import Stream
+from metrics.recorder import Recorder
+from tests.support.relay import TENANT, Clock, Pipe, ScriptedLedger, ScriptedSource, mp3_frames, song, within
+
+OTHER = TenantId("other")
+SONG = b"".join(mp3_frames(20))
+WHOLE = (Accepted("req-1"), AudioDelta(SONG), Finished(0.5))
+
+
+class House:
+    """A hub with its fakes; every stream plays `steps`."""
+
+    def __init__(
+        self,
+        *steps: SourceEvent | Exception | asyncio.Event,
+        config: Relay | None = None,
+        limits: Limits | None = None,
+        lease_seconds: float = 60.0,
+    ) -> None:
+        self.source = ScriptedSource(*(steps or WHOLE))
+        self.ledger = ScriptedLedger()
+        self.recorder = Recorder()
+        self.now = Clock(1000.0)
+        self.time = Clock(5000.0)
+        numbers = count(1)
+        self.hub = Hub(
+            self.source,
+            self.ledger,
+            config or Relay(),
+            self.recorder,
+            lambda _: limits or Limits(),
+            lease_seconds=lease_seconds,
+            now=self.now,
+            wall=self.time,
+            random_bits=lambda _: next(numbers),
+        )
+
+    async def create(self, tenant: TenantId = TENANT) -> Stream:
+        self.time.at += 1.0
+        return await self.hub.create(tenant, song(), ["a warning"])
+
+    async def finish(self, tenant: TenantId = TENANT) -> Stream:
+        stream = await self.create(tenant)
+        await within(stream.wait())
+        return stream
+
+    def attach(self, stream: Stream, pipe: Pipe | None = None) -> Listener:
+        listener, _ = self.hub.attach(stream, stream.native, pipe or Pipe(), FromStart(), OnLag.COMPLETE)
+        return listener

@@ -1,0 +1,241 @@
+"""Small fakes for the relay's ports, each with one trick or one defect, and the channels and songs to try them on.
+
+Invariant: nothing here sleeps or reads a clock, and what a fake was told is kept in the order in which it came.
+It must not know how the code under test works inside.
+"""
+
+import asyncio
+import random
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import TypeVar
+
+from gateway.errors import WavegateError
+from gateway.model import (
+    Chunk,
+    Flag,
+    Mode,
+    Position,
+    RenditionId,
+    SongInput,
+    SongRequest,
+    SourceEvent,
+    StreamId,
+    TenantId,
+)
+from gateway.relay.channel import Channel
+from gateway.relay.listener import Listener, OnLag
+from gateway.relay.outcome import Outcome
+from metrics.recorder import Recorder
+from transcode.formats import MP3, Format, StreamFormat
+
+T = TypeVar("T")
+
+TENANT = TenantId("acme")
+RATE = 44100
+DETAILS = StreamFormat(MP3, RATE, 2, 128000)
+RENDITION = RenditionId(StreamId("st_1"), number=7, epoch=3)
+# An MPEG 1 Layer III header: 128 kbit/s at 44.1 kHz in stereo, a frame of 417 bytes and 1152 samples.
+FRAME_HEADER = b"\xff\xfb\x90\x64"
+FRAME_SAMPLES = 1152
+FRAME_SECONDS = FRAME_SAMPLES / RATE
+
+
+def song(*, form: str = "mp3", lyrics: str | None = None, prompt: str | None = "A quiet song") -> SongRequest:
+    """A request as the door hands it on."""
+    return SongRequest("fun-music-v1", Mode.STREAM, SongInput(prompt=prompt, lyrics=lyrics, format=form))
+
+
+def mp3_frames(count: int, first: int = 0) -> list[bytes]:
+    """Whole MP3 frames without sound, each with its own number in it."""
+    return [FRAME_HEADER + b"%08d" % number + bytes(405) for number in range(first, first + count)]
+
+
+def wav(samples: int, rate: int = 24000) -> bytes:
+    """A mono WAV of 16-bit samples, no two of its stretches alike."""
+    sound = random.Random(2).randbytes(samples * 2)
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(sound), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
+    return head + struct.pack("<4sI", b"data", len(sound)) + sound
+
+
+class Clock:
+    """A clock that stands until it is put forward; seconds."""
+
+    def __init__(self, at: float = 1000.0) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+
+class Pipe:
+    """A transport that takes `room` bytes and then stalls; without `room` it takes everything.
+
+    `said` is what it was told, in order: ("started", position), ("chunk", seq), ("gap", from, to, reason),
+    ("news", text), ("refused", code), ("ended", code or None).
+    """
+
+    name = "pipe"
+
+    def __init__(self, room: int | None = None) -> None:
+        self.room = room
+        self.said: list[tuple[object, ...]] = []
+        self.chunks: list[Chunk] = []
+        self.batches: list[int] = []
+        self.announced: tuple[StreamFormat, int, Chunk | None] | None = None
+        self.outcome: Outcome | None = None
+
+    @property
+    def writable(self) -> bool:
+        return self.room is None or self.room > 0
+
+    def started(self, at: Position, form: StreamFormat, number: int, init: Chunk | None) -> None:
+        self.said.append(("started", at))
+        self.announced = (form, number, init)
+
+    def send(self, chunks: Sequence[Chunk]) -> None:
+        assert self.writable, "nothing may be sent to a transport that is full"
+        self.said += [("chunk", chunk.seq) for chunk in chunks]
+        self.chunks += chunks
+        self.batches.append(sum(len(chunk.payload) for chunk in chunks))
+        if self.room is not None:
+            self.room -= self.batches[-1]
+
+    def metadata(self, text: bytes) -> None:
+        self.said.append(("news", text))
+
+    def gap(self, from_seq: int, to_seq: int, reason: str) -> None:
+        self.said.append(("gap", from_seq, to_seq, reason))
+
+    def refused(self, error: WavegateError) -> None:
+        self.said.append(("refused", error.code))
+
+    def ended(self, outcome: Outcome) -> None:
+        self.said.append(("ended", outcome.error.code if outcome.error else None))
+        self.outcome = outcome
+
+    @property
+    def heard(self) -> bytes:
+        """The joined payloads of what was sent, without the init chunk."""
+        return b"".join(chunk.payload for chunk in self.chunks)
+
+
+class BrokenPipe(Pipe):
+    """A transport that raises when it is written to, as one does whose socket was closed behind its back."""
+
+    def send(self, chunks: Sequence[Chunk]) -> None:
+        raise RuntimeError("the socket is closed")
+
+    def metadata(self, text: bytes) -> None:
+        raise RuntimeError("the socket is closed")
+
+
+def new_channel(
+    *, max_bytes: int = 1 << 20, form: Format = MP3, recorder: Recorder | None = None, clock: Clock | None = None
+) -> Channel:
+    """A channel that has not opened yet."""
+    return Channel(RENDITION, form, recorder or Recorder(), max_bytes, clock or Clock())
+
+
+def open_channel(*, max_bytes: int = 1 << 20, recorder: Recorder | None = None) -> Channel:
+    """A channel of MP3 that is open and empty."""
+    channel = new_channel(max_bytes=max_bytes, recorder=recorder)
+    channel.open(DETAILS, b"", 1000.0)
+    return channel
+
+
+def grow(channel: Channel, count: int, *, size: int = 100, seconds: float = 0.1) -> list[bytes]:
+    """Appends chunks of `size` bytes, each with its own number in it, and gives their payloads."""
+    payloads = [b"%08d" % (channel.end + index) + bytes(size - 8) for index in range(count)]
+    for payload in payloads:
+        channel.append(payload, round(seconds * RATE), Flag.RANDOM_ACCESS, 1000.0)
+    return payloads
+
+
+def listen(
+    channel: Channel, pipe: Pipe, seq: int = 0, on_lag: OnLag = OnLag.COMPLETE, live_lag: float = 5.0
+) -> Listener:
+    """A listener that has joined."""
+    listener = Listener(channel, pipe, seq, on_lag, live_lag)
+    listener.join()
+    return listener
+
+
+def drain(listener: Listener, pipe: Pipe, room: int | None = None) -> None:
+    """The socket has room for so many bytes again and says so."""
+    pipe.room = room
+    listener.pump()
+
+
+class ScriptedSource:
+    """Says its steps one after another; an exception among them is raised, an asyncio.Event is waited for."""
+
+    def __init__(self, *steps: SourceEvent | Exception | asyncio.Event) -> None:
+        self.steps = steps
+        self.songs: list[SongRequest] = []
+        self.let_go = 0
+
+    def open(self, song: SongRequest) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
+        return self._open(song)
+
+    @asynccontextmanager
+    async def _open(self, song: SongRequest) -> AsyncIterator[AsyncIterator[SourceEvent]]:
+        self.songs.append(song)
+        try:
+            async with aclosing(self._say()) as events:
+                yield events
+        finally:
+            self.let_go += 1
+
+    async def _say(self) -> AsyncGenerator[SourceEvent, None]:
+        for step in self.steps:
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                yield step
+
+
+class ScriptedLedger:
+    """Grants everything and keeps what it was asked; `refusal`, `fault` and `hold` make it refuse, fail and hang."""
+
+    def __init__(self) -> None:
+        self.reserved: list[tuple[TenantId, StreamId]] = []
+        self.renewed: list[StreamId] = []
+        self.settled: list[tuple[StreamId, float]] = []
+        self.refusal: WavegateError | None = None
+        self.fault: Exception | None = None
+        self.hold: asyncio.Event | None = None
+
+    async def reserve(self, tenant: TenantId, stream_id: StreamId) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.reserved.append((tenant, stream_id))
+
+    async def renew(self, stream_id: StreamId) -> None:
+        self.renewed.append(stream_id)
+        if self.fault is not None:
+            raise self.fault
+
+    async def settle(self, stream_id: StreamId, seconds: float) -> None:
+        self.settled.append((stream_id, seconds))
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.fault is not None:
+            raise self.fault
+
+
+async def until(condition: Callable[[], bool], turns: int = 1000) -> None:
+    """Lets the loop turn until the condition holds; a bounded number of turns, and no time."""
+    for _ in range(turns):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"still not so after {turns} turns of the loop")
+
+
+async def within(awaitable: Awaitable[T], seconds: float = 20.0) -> T:
+    """Awaits, but not for ever."""
+    return await asyncio.wait_for(awaitable, seconds)

@@ -1,0 +1,222 @@
+"""Tests of the stream: what it takes from its source, what it hands on, and what it says of itself.
+
+Invariant under test: the source is read by the stream alone, a listener's leaving ends nothing, and every event has its
+place. How streams end, well and badly, is tested in test_stream_endings.py.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.errors import RequestError
+from gateway.model import Accepted, AudioDelta, Finished, SongRequest, SourceEvent, Status
+from gateway.protocol.messages import FormatSpec
+from gateway.relay.stream import Instruments, Stream, serves
+from metrics.recorder import Recorder
+from tests.support.relay import (
+    DETAILS,
+    FRAME_SECONDS,
+    RENDITION,
+    TENANT,
+    Clock,
+    Pipe,
+    ScriptedLedger,
+    ScriptedSource,
+    listen,
+    mp3_frames,
+    song,
+    until,
+    within,
+)
+
+SONG = b"".join(mp3_frames(20))
+ALL = (Accepted("req-1", simulated=True), AudioDelta(SONG[:5000]), AudioDelta(SONG[5000:]), Finished(0.5))
+
+
+def new_stream(
+    request: SongRequest | None = None, recorder: Recorder | None = None, clock: Clock | None = None
+) -> Stream:
+    clock = clock or Clock()
+    return Stream(RENDITION, TENANT, request or song(), [], Instruments(recorder or Recorder(), clock, clock), 1 << 20)
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
+    """What owns the streams of a test."""
+    async with asyncio.TaskGroup() as group:
+        yield group
+
+
+def news(pipe: Pipe) -> list[dict[str, object]]:
+    """The metadata that a listener was told, without the two or four octets of the WebSocket frame's head."""
+    texts = [said[1] for said in pipe.said if said[0] == "news"]
+    return [json.loads(text[text.index(b"{") :]) for text in texts if isinstance(text, bytes)]
+
+
+async def test_a_song_reaches_its_listeners(tasks: asyncio.TaskGroup) -> None:
+    """From the source's slices to the listener's bytes nothing changes, and the song ends as complete."""
+    source, ledger, stream, pipe = ScriptedSource(*ALL), ScriptedLedger(), new_stream(), Pipe()
+    listen(stream.native, pipe)
+    stream.start(tasks, source, ledger)
+    await within(stream.wait())
+    assert pipe.heard == SONG
+    assert pipe.said[-1] == ("ended", None)
+    assert source.songs == [stream.song]
+    assert source.let_go == 1
+    assert ledger.settled == [(stream.id, 0.5)]
+
+
+async def test_what_a_stream_says_of_itself(tasks: asyncio.TaskGroup) -> None:
+    """Before, during and after, its properties tell what is known so far, and null for what is not."""
+    clock, gate = Clock(50.0), asyncio.Event()
+    source = ScriptedSource(Accepted("req-1", simulated=True), AudioDelta(SONG), gate, Finished(0.75, lyrics="La la"))
+    stream = new_stream(clock=clock)
+    assert (stream.status, stream.sample_rate, stream.channels, stream.request_id) == (Status.QUEUED, None, None, None)
+    assert (stream.created_at, stream.finished_at, stream.audio_seconds, stream.lyrics) == (50.0, None, 0.0, None)
+    stream.start(tasks, source, ScriptedLedger())
+    await until(lambda: stream.native.end > 0)
+    assert (stream.status, stream.sample_rate, stream.channels) == (Status.RUNNING, 44100, 2)
+    assert (stream.request_id, stream.simulated, stream.settled) == ("req-1", True, False)
+    assert stream.audio_seconds == stream.received_seconds == pytest.approx(20 * FRAME_SECONDS)
+    clock.at = 60.0
+    gate.set()
+    await within(stream.wait())
+    assert (stream.status, stream.finished_at, stream.settled, stream.error) == (Status.COMPLETED, 60.0, True, None)
+    assert (stream.audio_seconds, stream.billed_seconds, stream.lyrics) == (0.75, 0.75, "La la")
+    assert stream.retained_bytes == len(SONG)
+
+
+async def test_a_listener_that_leaves_ends_nothing(tasks: asyncio.TaskGroup) -> None:
+    """The generation goes on without anybody to hear it, and who comes later hears all of it."""
+    gate = asyncio.Event()
+    stream = new_stream()
+    stream.start(
+        tasks, ScriptedSource(AudioDelta(SONG[:5000]), gate, AudioDelta(SONG[5000:]), Finished(0.5)), ScriptedLedger()
+    )
+    await until(lambda: stream.native.end > 0)
+    listener = listen(stream.native, Pipe())
+    assert stream.listeners == 1
+    listener.leave()
+    assert stream.listeners == 0
+    gate.set()
+    await within(stream.wait())
+    late = Pipe()
+    listen(stream.native, late)
+    assert (stream.status, late.heard) == (Status.COMPLETED, SONG)
+
+
+async def test_a_song_without_a_bill_is_charged_as_received(tasks: asyncio.TaskGroup) -> None:
+    """Where the provider does not say what it charges, what was delivered counts."""
+    ledger = ScriptedLedger()
+    for last in ((), (Finished(None),)):
+        stream = new_stream()
+        stream.start(tasks, ScriptedSource(AudioDelta(SONG), *last), ledger)
+        await within(stream.wait())
+    assert [seconds for _, seconds in ledger.settled] == [pytest.approx(20 * FRAME_SECONDS)] * 2
+
+
+async def test_what_is_measured(tasks: asyncio.TaskGroup) -> None:
+    """Bytes, the wait for the first audio, the outcome and the seconds of the bill reach the metrics."""
+    recorder, clock, gate = Recorder(), Clock(), asyncio.Event()
+    source = ScriptedSource(Accepted("req-1"), gate, AudioDelta(SONG[:5000]), AudioDelta(SONG[5000:]), Finished(0.5))
+    stream = new_stream(recorder=recorder, clock=clock)
+    stream.start(tasks, source, ScriptedLedger())
+    await until(lambda: stream.request_id is not None)
+    value = recorder.registry.get_sample_value
+    assert value("wavegate_streams_active") == 1.0
+    clock.at += 3.0
+    gate.set()
+    await within(stream.wait())
+    model = {"model": "fun-music-v1"}
+    assert value("wavegate_streams_active") == 0.0
+    assert value("wavegate_upstream_bytes_total") == len(SONG)
+    assert value("wavegate_upstream_first_audio_seconds_sum", model) == 3.0
+    assert value("wavegate_upstream_first_audio_seconds_count", model) == 1.0
+    assert value("wavegate_streams_total", model | {"outcome": "completed"}) == 1.0
+    assert value("wavegate_audio_seconds_total", {"tenant": TENANT, "state": "settled"}) == 0.5
+
+
+async def test_waiting_for_a_stream_that_was_never_started() -> None:
+    """There is nothing to wait for, and nothing to cancel."""
+    stream = new_stream()
+    stream.cancel()
+    await within(stream.wait())
+    assert stream.status is Status.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("wish", "known", "served"),
+    [
+        (FormatSpec("mp3"), False, True),
+        (FormatSpec("wav"), True, False),
+        (FormatSpec("mp3", sample_rate=44100), False, False),
+        (FormatSpec("mp3", sample_rate=44100), True, True),
+        (FormatSpec("mp3", sample_rate=44100, channels=2, bitrate=128000), True, True),
+        (FormatSpec("mp3", sample_rate=48000), True, False),
+        (FormatSpec("mp3", channels=1), True, False),
+        (FormatSpec("mp3", bitrate=64000), True, False),
+    ],
+)
+def test_which_wishes_the_provider_meets(wish: FormatSpec, known: bool, served: bool) -> None:
+    """A wish without numbers needs the name alone; numbers are met only by audio that is known to have them."""
+    assert serves("mp3", DETAILS if known else None, wish) is served
+
+
+def test_the_channel_of_the_first_wish_that_can_be_met() -> None:
+    """Of a list one is enough; none at all is a refusal that says what there is."""
+    stream = new_stream()
+    assert stream.channel_for([FormatSpec("ogg"), FormatSpec("mp3")]) is stream.native
+    with pytest.raises(RequestError, match="mp3") as refusal:
+        stream.channel_for([FormatSpec("ogg")])
+    assert (refusal.value.code, refusal.value.param) == ("unsupported_format", "format")
+
+
+@pytest.mark.parametrize(
+    ("lyrics", "prompt", "title"),
+    [
+        ("[verse]\n  \n  First words  \nmore", "A prompt", "First words"),
+        (None, "A prompt", "A prompt"),
+        (None, None, "fun-music-v1"),
+        ("[verse]\n[chorus]", "A prompt", "fun-music-v1"),
+        ("x" * 80, None, "x" * 80),
+        ("x" * 81, None, "x" * 79 + "…"),
+    ],
+)
+def test_the_title(lyrics: str | None, prompt: str | None, title: str) -> None:
+    """It is the first line of the words that is no section mark, else the model, in no more than 80 characters."""
+    assert new_stream(song(lyrics=lyrics, prompt=prompt)).title == title
+
+
+async def test_news_are_told_when_there_are_any(tasks: asyncio.TaskGroup) -> None:
+    """Listeners, words and status are announced when one of them has changed, and not again."""
+    gate, end = asyncio.Event(), asyncio.Event()
+    stream, pipe = new_stream(), Pipe()
+    listen(stream.native, pipe)
+    stream.announce()
+    stream.announce()
+    assert news(pipe) == [
+        {"type": "stream.metadata", "stream_id": "st_1", "pts": 0.0, "listeners": 1, "title": "A quiet song"}
+    ]
+    source = ScriptedSource(AudioDelta(SONG), gate, Finished(0.5, lyrics="La la"), end)
+    stream.start(tasks, source, ScriptedLedger())
+    await until(lambda: stream.native.end > 0)
+    stream.announce()
+    gate.set()
+    await until(lambda: stream.lyrics is not None)
+    stream.announce()
+    assert [one.get("lyrics") for one in news(pipe)] == [None, None, "La la"]
+    assert news(pipe)[-1]["pts"] == pytest.approx(20 * FRAME_SECONDS)
+    end.set()
+    await within(stream.wait())
+
+
+async def test_audio_behind_the_last_word_is_taken_all_the_same(tasks: asyncio.TaskGroup) -> None:
+    """The order of events is the provider's; what it sends is heard, and the last bill it gave counts."""
+    steps: tuple[SourceEvent, ...] = (Finished(0.4), AudioDelta(SONG), Accepted("late"))
+    stream, pipe = new_stream(), Pipe()
+    listen(stream.native, pipe)
+    stream.start(tasks, ScriptedSource(*steps), ScriptedLedger())
+    await within(stream.wait())
+    assert (pipe.heard, stream.billed_seconds, stream.request_id) == (SONG, 0.4, "late")

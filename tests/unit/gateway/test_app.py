@@ -1,0 +1,181 @@
+"""The composition root: what a demo changes, and that whatever was opened is closed, however it ends.
+
+Invariant under test: a gateway that could not start has left nothing behind, and one that stops lets songs end first.
+It must not know how the parts work that it puts together.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway.app import DEMO_KEY, Gateway, demo_config
+from gateway.config.schema import Config, Server, Tenant, Upstream
+from gateway.config.secret import key_hash
+from gateway.model import Status
+from tests.support.gateway import bench, hear, receive, say, talk
+from tests.support.relay import within
+
+FREE = Server(port=0, internal_port=0)
+
+
+@contextmanager
+def busy() -> Iterator[int]:
+    """A port of this machine that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def free_port() -> int:
+    with busy() as port:
+        return port
+
+
+# -- the demo ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_demo_is_for_this_machine_and_buys_nothing() -> None:
+    """Loopback whatever was configured, the simulator for the provider, and no key that could leave the house."""
+    config = Config(
+        server=Server(host="0.0.0.0", internal_host="0.0.0.0", port=1234),
+        upstream=Upstream(workspace_id="llm-x", api_key_file="key.txt", audio_hosts=["*.aliyuncs.com"]),
+    )
+    demo = demo_config(config, "http://127.0.0.1:9999")
+    assert (demo.server.host, demo.server.internal_host, demo.server.port) == ("127.0.0.1", "127.0.0.1", 1234)
+    assert (demo.upstream.base_url, demo.upstream.workspace_id) == ("http://127.0.0.1:9999", None)
+    assert (demo.upstream.api_key_file, demo.upstream.audio_hosts) == (None, ["127.0.0.1:*"])
+
+
+def test_a_demo_adds_its_tenant_and_keeps_the_others() -> None:
+    """The tenant `demo` has the key `demo` and no other; a configured one of that name gives way."""
+    config = Config(tenants=[Tenant(id="demo", keys=[key_hash("own")]), Tenant(id="acme", keys=[key_hash("k")])])
+    tenants = demo_config(config, "http://127.0.0.1:9999").tenants
+    assert [(tenant.id, tenant.keys) for tenant in tenants] == [
+        ("acme", [key_hash("k")]),
+        ("demo", [key_hash(DEMO_KEY)]),
+    ]
+    assert config.tenants[0].keys == [key_hash("own")], "the configuration itself is not changed"
+
+
+async def test_a_demo_plays_out_of_the_box() -> None:
+    """The page finds its key, the key opens, a page of this machine may hold it, and the song is simulated."""
+    async with Gateway(Config(server=FREE), None, demo=True) as gateway:
+        url = gateway.addresses.public
+        assert url.startswith("http://127.0.0.1:")
+        assert gateway.addresses.internal.startswith("http://127.0.0.1:")
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
+            async with http.get(f"{url}/demo.json") as response:
+                key = (await response.json())["key"]
+            headers = {"Authorization": f"Bearer {key}"}
+            body = {"input": {"prompt": "[[scale seconds=1 speed=0]] a scale for a visitor"}}
+            async with http.post(f"{url}/v1/streams", json=body, headers=headers) as response:
+                stream = await response.json()
+                assert response.status == 201
+            async with http.get(stream["urls"]["audio"], headers=headers) as response:
+                assert len(await response.read()) > 1000
+            async with http.get(f"{url}/v1/streams/{stream['id']}", headers=headers) as response:
+                assert (await response.json())["simulated"] is True
+        ws = "ws" + url.removeprefix("http") + "/v1/ws"
+        async with connect(ws, origin=url, subprotocols=["wavegate.v1", "wavegate.key.ZGVtbw"]) as page:
+            assert json.loads(await within(page.recv()))["tenant"] == "demo"
+
+
+# -- starting ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("demo", [True, False])
+async def test_a_public_port_that_is_taken_leaves_nothing_running(demo: bool) -> None:
+    """The error is the system's, no task remains, and with the port free again the same configuration starts."""
+    with busy() as port:
+        config = Config(server=Server(port=port, internal_port=0))
+        with pytest.raises(OSError, match="in use"):
+            await Gateway(config, "sk-test", demo=demo).__aenter__()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    async with Gateway(config, "sk-test", demo=demo) as gateway:
+        assert gateway.addresses.public == f"http://127.0.0.1:{port}"
+
+
+async def test_an_internal_port_that_is_taken_gives_the_public_one_back() -> None:
+    """What was opened first is closed again."""
+    public = free_port()
+    with busy() as port, pytest.raises(OSError, match="in use"):
+        await Gateway(Config(server=Server(port=public, internal_port=port)), "sk-test").__aenter__()
+    with socket.create_server(("127.0.0.1", public)):
+        pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_address_of_six_is_written_in_brackets() -> None:
+    """A URL is a URL for either family."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    config = Config(server=Server(host="::1", port=0, internal_port=0))
+    async with Gateway(config, "sk-test") as gateway, aiohttp.ClientSession() as http:
+        assert gateway.addresses.public.startswith("http://[::1]:")
+        async with http.get(gateway.addresses.public + "/") as response:
+            assert response.status == 200
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_drain_lets_a_running_stream_end() -> None:
+    """Listeners are told and hear the end, new work is refused, nobody new connects, and then the drain is over."""
+    async with bench() as running, talk(running) as socket_:
+        await say(socket_, type="stream.create", input={"prompt": "[[scale seconds=3 speed=3]] a scale to end with"})
+        assert (await receive(socket_))["type"] == "stream.created"
+        draining = asyncio.create_task(running.gateway.drain())
+        heard = await hear(socket_)
+        assert heard.named("session.goaway")["time_left_ms"] == 30_000
+        assert heard.named("stream.completed")["duration_seconds"] == pytest.approx(3.0, abs=0.2)
+        await within(draining)
+        async with running.http.get(running.internal + "/readyz") as response:
+            assert (response.status, (await response.json())["reasons"]) == (503, ["draining"])
+        async with running.http.get(running.internal + "/healthz") as response:
+            assert response.status == 200
+        await say(socket_, type="stream.create", ref=1, input={"prompt": "a song that comes too late"})
+        assert (await receive(socket_))["error"]["code"] == "going_away"
+        async with aiohttp.ClientSession() as late:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await late.get(running.url + "/")
+
+
+async def test_a_drain_has_an_end() -> None:
+    """A song that is longer than the drain is ended when the gateway closes, and its listener is told so."""
+    server = Server(port=0, internal_port=0, drain_timeout=0.05)
+    async with bench(server=server) as running:
+        async with talk(running) as socket_:
+            await say(socket_, type="stream.create", input={"prompt": "[[scale seconds=60 speed=1]] a very long scale"})
+            await receive(socket_)
+            await within(running.gateway.drain(), 5.0)
+            (stream,) = running.gateway.hub.streams
+            assert stream.status is Status.RUNNING
+            leaving = asyncio.create_task(running.gateway.__aexit__(None, None, None))
+            heard = await hear(socket_)
+            assert heard.named("stream.failed")["error"]["code"] == "going_away"
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    await within(socket_.recv())
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+            assert closed.value.rcvd.reason.startswith("going_away;retry_after_ms=")
+        await within(leaving)
+        assert stream.status is Status.FAILED
+
+
+async def test_an_exception_closes_everything_too() -> None:
+    """What is raised inside comes out as it is, and the ports are free."""
+    with pytest.raises(ZeroDivisionError):
+        async with Gateway(Config(server=FREE), "sk-test") as gateway:
+            public = int(gateway.addresses.public.rpartition(":")[2])
+            raise ZeroDivisionError
+    with socket.create_server(("127.0.0.1", public)):
+        pass
