@@ -22,7 +22,7 @@ from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.connections import Connections
 from gateway.server.internal import Internal
-from gateway.server.pages import Pages
+from gateway.server.pages import Pages, read_pages
 from gateway.server.rest import Rest, errors
 from gateway.server.session import Services
 from gateway.server.upgrade import WebSocketDoor
@@ -94,7 +94,9 @@ class Gateway:
         source = DashScopeSource(config.upstream, ProviderKey(key, config.upstream.api_key_file))
         stack.push_async_callback(source.close)
         ledger = MemoryLedger(tenants.limits, lease_seconds=lease)
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks = await asyncio.TaskGroup().__aenter__()
+        # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
+        stack.push_async_callback(tasks.__aexit__, None, None, None)
         self.hub = Hub(source, ledger, config.relay, self.recorder, tenants.limits, lease_seconds=lease)
         await stack.enter_async_context(self.hub)
         stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)
@@ -106,7 +108,7 @@ class Gateway:
         public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
         public.add_routes(Rest(self.hub, tenants, config, audio).routes())
-        public.add_routes(Pages(DEMO_KEY if self._demo else None).routes())
+        public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
         internal = web.Application(middlewares=[errors])
         internal.add_routes(Internal(self.recorder, self._unready).routes())
         server = config.server

@@ -15,10 +15,12 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gateway import __version__, log
 from gateway.config.document import default_yaml
 from gateway.config.load import ConfigError, Loaded, load
-from gateway.config.schema import Config
+from gateway.config.schema import Config, TenantName
 from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key, read_secret_file
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -243,6 +245,12 @@ def _listen(options: argparse.Namespace) -> int:
 
 
 def _new_key(options: argparse.Namespace) -> int:
+    try:
+        msgspec.convert(options.tenant, TenantName)
+    except msgspec.ValidationError:
+        raise UsageError(
+            "a tenant's name is 1 to 64 small letters, digits, - and _, with a letter or digit first"
+        ) from None
     key = new_tenant_key()
     print(f"key   {key}      (shown once: give it to {options.tenant})")
     print(f"hash  {key_hash(key)}")

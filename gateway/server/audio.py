@@ -28,7 +28,8 @@ from transcode.formats import FORMATS, StreamFormat
 # Browsers read a progressive body in blocks of 32 KiB: with less than two of them in stock an element stalls.
 LIVE_BURST_SECONDS = 2.0
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+# So many digits name any byte there is; Python reads no number of thousands of them.
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class AudioConnection(SocketTransport):
@@ -160,7 +161,7 @@ def _whole(request: web.Request, channel: Channel) -> web.Response:
     chunks = channel.read(channel.first, channel.retained_bytes) if channel.end else ()
     body = init + b"".join([chunk.payload for chunk in chunks])
     headers = _headers(channel) | {"Accept-Ranges": "bytes"}
-    wanted = _RANGE.match(request.headers.get("Range", ""))
+    wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
     if wanted is None or wanted.groups() == ("", ""):
         return web.Response(body=body, headers=headers)
     first, last = wanted.groups()

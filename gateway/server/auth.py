@@ -5,8 +5,6 @@ a request with an Origin) is held to its tenant's list of origins and may not ho
 It must not know what a principal may do next.
 """
 
-import binascii
-import hashlib
 import hmac
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.config.schema import Limits, Tenant
+from gateway.config.secret import key_hash, key_id
 from gateway.errors import AccessError
 from gateway.model import Principal, TenantId
 
@@ -39,7 +38,7 @@ def _decoded(text: str) -> str:
     """base64url without padding, as subprotocols carry it. Raises AccessError for what is not."""
     try:
         return urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise AccessError("bad_credentials", "The credential in the subprotocol is not base64url.") from None
 
 
@@ -61,6 +60,13 @@ def credentials(headers: Mapping[str, str], query: Mapping[str, str], subprotoco
     return Credentials()
 
 
+def _on_loopback(origin: str) -> bool:
+    try:
+        return urlsplit(origin).hostname in LOOPBACK
+    except ValueError:
+        return False
+
+
 class Tenants:
     """The tenants of the configuration, found by key or by id. In the demo, pages of this machine may hold the key."""
 
@@ -75,13 +81,13 @@ class Tenants:
             raise AccessError("bad_credentials", "This ticket is not valid.")
         if given.key is None:
             raise AccessError("missing_credentials", "Send your key: Authorization: Bearer KEY.")
-        digest = "sha256:" + hashlib.sha256(given.key.encode()).hexdigest()
+        digest = key_hash(given.key)
         found = [(known, tenant) for known, tenant in self._by_hash.items() if hmac.compare_digest(known, digest)]
         if not found:
             raise AccessError("bad_credentials", "This key is not known here.")
         known, tenant = found[0]
         self._check_origin(tenant, origin)
-        return Principal(TenantId(tenant.id), known.removeprefix("sha256:")[:8])
+        return Principal(TenantId(tenant.id), key_id(known))
 
     def limits(self, tenant: TenantId) -> Limits:
         """What this tenant may use; a tenant that is gone may use what a new one may."""
@@ -91,7 +97,7 @@ class Tenants:
     def _check_origin(self, tenant: Tenant, origin: str | None) -> None:
         if origin is None:
             return
-        if self.demo and urlsplit(origin).hostname in LOOPBACK:
+        if self.demo and _on_loopback(origin):
             return
         if origin not in tenant.allowed_origins:
             raise AccessError("origin_forbidden", "Pages of this origin may not use this tenant.")

@@ -67,14 +67,14 @@ class Connections:
         """Cuts those that take nothing and those that say nothing."""
         now = self._now()
         stalled_before = now - self._config.relay.stall_timeout
-        silent_before = now - self._config.server.ping_interval - self._config.server.ping_timeout
+        asked_before = now - self._config.server.ping_timeout
         for connection, session in list(self._all.items()):
             if connection.stalled_since is not None and connection.stalled_since < stalled_before:
                 self._recorder.slow_listener("cut")
                 if session is not None:
                     session.close(LimitError("too_slow", "This connection has taken nothing for too long."))
                 connection.cut()
-            elif isinstance(connection, WebSocketConnection) and connection.last_heard < silent_before:
+            elif isinstance(connection, WebSocketConnection) and (connection.asked_at or now) < asked_before:
                 connection.cut()
 
     def _ping(self) -> None:

@@ -4,6 +4,7 @@ aiohttp routes the request, `websockets` checks the handshake, the socket is tak
 refusal is accept + `error` + close, because page script cannot see an HTTP status; without one it is the HTTP status.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -20,6 +21,8 @@ from gateway.server.session import ClientSession, Services
 from gateway.server.takeover import TakenOver, take_over
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
+
+_HANDSHAKE = re.compile("host|upgrade|connection|sec-websocket-.*", re.IGNORECASE)
 
 
 def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -71,7 +74,11 @@ class WebSocketDoor:
     def _handshake(self, request: web.Request) -> tuple[ServerProtocol, bytes]:
         """Both sides of the opening handshake, without I/O. Raises RequestError for one that is not in order."""
         protocol = ServerProtocol(select_subprotocol=_select, max_size=self._services.config.server.max_message_bytes)
-        protocol.receive_data(Request(request.path_qs, Headers(request.headers.items())).serialize())
+        # Only what the handshake is about: other headers may hold octets that are no text.
+        about = [(name, value) for name, value in request.headers.items() if _HANDSHAKE.fullmatch(name)]
+        if not all(value.isascii() for _, value in about):
+            raise RequestError("bad_protocol", "The headers of a WebSocket handshake are ASCII.")
+        protocol.receive_data(Request("/v1/ws", Headers(about)).serialize())
         events = protocol.events_received()
         response = protocol.accept(events[0]) if events and isinstance(events[0], Request) else None
         if response is None or response.status_code != 101:

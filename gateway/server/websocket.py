@@ -44,7 +44,7 @@ class WebSocketConnection(SocketTransport):
     def __init__(self, protocol: ServerProtocol, recorder: Recorder, now: Callable[[], float]) -> None:
         super().__init__(now)
         self.conversation: Conversation | None = None
-        self.last_heard = now()
+        self.asked_at: float | None = None
         self._protocol = protocol
         self._recorder = recorder
         self._parts: list[bytes] = []
@@ -69,7 +69,7 @@ class WebSocketConnection(SocketTransport):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self.last_heard = self._now()
+        self.asked_at = None
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
@@ -86,7 +86,9 @@ class WebSocketConnection(SocketTransport):
         self._protocol.receive_eof()
         if self._cutter is not None:
             self._cutter.cancel()
-        code = self._protocol.close_code or CloseCode.ABNORMAL_CLOSURE
+        # Ours, also when the client never answered it; an answer to the client's carries the client's code.
+        said = self._protocol.close_sent or self._protocol.close_rcvd
+        code = said.code if said is not None else CloseCode.ABNORMAL_CLOSURE
         self._recorder.websocket_closed(code)
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
@@ -111,6 +113,7 @@ class WebSocketConnection(SocketTransport):
         """Asks whether somebody is there."""
         if self.writable:
             self._protocol.send_ping(b"")
+            self.asked_at = self.asked_at or self._now()
             self._flush()
 
     def close(self, code: int, reason: str) -> None:
@@ -141,15 +144,20 @@ class WebSocketConnection(SocketTransport):
             self.conversation.received_binary()
 
     def _flush(self) -> None:
+        """Writes what the protocol has to say; an empty piece says that nothing follows."""
         transport = self._transport
-        for data in self._protocol.data_to_send():
-            if transport is not None and data:
-                transport.write(data)
-        if transport is None or self._protocol.state is State.OPEN:
+        if transport is None:
             return
+        for data in self._protocol.data_to_send():
+            if data:
+                transport.write(data)
+            elif transport.can_write_eof():
+                # Closing with the client's bytes unread would reset the connection, and our close frame with it.
+                transport.write_eof()
         if self._protocol.state is State.CLOSED or self._protocol.close_rcvd is not None:
             transport.close()
-        self._cut_later()
+        if self._protocol.state is not State.OPEN:
+            self._cut_later()
 
     def _cut_later(self) -> None:
         if self._cutter is None and self._transport is not None:

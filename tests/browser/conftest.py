@@ -1,14 +1,18 @@
 """A real browser for the tests of the player page: one Chromium a test, driven from the test's own event loop.
 
 Invariant: a page that logs an error, throws, breaks its content security policy or asks another host for anything
-fails its test, whatever else the test looks at. The gateway itself comes from the fixture `gateway`.
+fails its test, whatever else the test looks at.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+
+from gateway.app import Gateway
+from gateway.config.schema import Config, Server
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -38,6 +42,21 @@ EARS = """
 
 Visit = Callable[..., Awaitable[Page]]
 Prepare = Callable[[Page], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The address of a running demo."""
+
+    url: str
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Demo]:
+    """A whole demo gateway, simulator included, on free ports in the test's own loop."""
+    config = Config(server=Server(port=0, internal_port=0))
+    async with Gateway(config, None, demo=True) as running:
+        yield Demo(running.addresses.public)
 
 
 @pytest.fixture

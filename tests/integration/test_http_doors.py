@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable
 
 import aiohttp
-import pytest
 
 from tests.support.gateway import OTHER_KEY, bench, hear, receive, say, talk
 
@@ -128,19 +127,17 @@ BAD_BODIES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "status", "code", "param"), BAD_BODIES)
-async def test_a_bad_order_is_refused_before_anything_is_spent(
-    body: str, status: int, code: str, param: str | None
-) -> None:
+async def test_a_bad_order_is_refused_before_anything_is_spent() -> None:
     """Each mistake gets its status, code and field, a sentence, and no generation."""
     async with bench() as gateway:
         headers = {"Content-Type": "application/json"}
-        async with gateway.http.post(f"{gateway.url}/v1/streams", data=body, headers=headers) as response:
-            error = (await response.json())["error"]
-            assert (response.status, error["code"]) == (status, code)
-        assert error["param"] == param or param is None
-        assert len(error["message"]) > 10
-        assert error["retryable"] is False
+        for body, status, code, param in BAD_BODIES:
+            async with gateway.http.post(f"{gateway.url}/v1/streams", data=body, headers=headers) as response:
+                error = (await response.json())["error"]
+            assert (response.status, error["code"]) == (status, code), body
+            assert error["param"] == param or param is None
+            assert len(error["message"]) > 10
+            assert error["retryable"] is False
         assert gateway.simulator.requests == 0
 
 
@@ -240,4 +237,4 @@ async def test_the_page_comes_with_its_policy_and_no_demo_key() -> None:
         async with gateway.http.get(gateway.url + "/wavegate.js", headers={"If-None-Match": tag}) as response:
             assert response.status == 304
         async with gateway.http.get(gateway.url + "/demo.json") as response:
-            assert response.status == 404
+            assert await response.json() == {"key": None}

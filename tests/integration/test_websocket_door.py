@@ -7,6 +7,7 @@ a message ends nothing.
 import asyncio
 import json
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -27,7 +28,10 @@ def subprotocol(kind: str, secret: str) -> str:
 async def close_of(gateway: Bench, **options: Any) -> tuple[int, str, list[dict[str, Any]]]:
     """Connects, reads to the end, and gives code, reason and messages."""
     async with connect(gateway.ws_url, compression=None, **options) as socket, asyncio.timeout(PATIENCE):
-        messages = [json.loads(text) async for text in socket]
+        messages = []
+        with suppress(ConnectionClosed):
+            while True:
+                messages.append(json.loads(await socket.recv()))
     assert socket.close_code is not None
     return socket.close_code, socket.close_reason or "", messages
 

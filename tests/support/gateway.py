@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from gateway.upstream.simulator.server import Simulator
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import Gateway
@@ -20,6 +19,7 @@ from gateway.config.schema import Config, Limits, Relay, Server, Tenant, Upstrea
 from gateway.config.secret import key_hash
 from gateway.model import Kind
 from gateway.protocol.frames import Header, unpack
+from gateway.upstream.simulator.server import Simulator
 
 PROVIDER_KEY = "sk-test-provider-key-0123456789"
 KEY = "wg_acme"
@@ -121,6 +121,8 @@ class Heard:
 @asynccontextmanager
 async def talk(bench: Bench, *, key: str = KEY, **options: Any) -> AsyncIterator[ClientConnection]:
     """An authenticated WebSocket that has been greeted."""
+    # A client that leaves with its own queue full never sees our close: it is not to wait for it for long.
+    options = {"close_timeout": 0.3} | options
     headers = {"Authorization": f"Bearer {key}"}
     async with connect(
         bench.ws_url, subprotocols=["wavegate.v1"], additional_headers=headers, compression=None, **options

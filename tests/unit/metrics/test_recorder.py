@@ -21,6 +21,7 @@ VERBS: list[tuple[Callable[[Recorder], None], str, dict[str, str], float]] = [
     (lambda r: r.upstream_first_audio("m", 2.5), "upstream_first_audio_seconds_sum", {"model": "m"}, 2.5),
     (lambda r: r.upstream_received(4096), "upstream_bytes_total", {}, 4096.0),
     (lambda r: r.upstream_error("upstream_busy"), "upstream_errors_total", {"code": "upstream_busy"}, 1.0),
+    (lambda r: r.upstream_retry(), "upstream_retries_total", {}, 1.0),
     (lambda r: r.relay_first_audio(0.25), "relay_first_audio_seconds_sum", {}, 0.25),
     (lambda r: r.relayed(0.5), "relay_latency_seconds_sum", {}, 0.5),
     (lambda r: r.written("websocket", "mp3", 3, 900), "frames_written_total", {"transport": "websocket"}, 3.0),
@@ -46,6 +47,12 @@ VERBS: list[tuple[Callable[[Recorder], None], str, dict[str, str], float]] = [
     (lambda r: r.loop_lag(0.01), "event_loop_lag_seconds_sum", {}, 0.01),
 ]
 
+# Verbs that say how something is, and not that something happened: said twice, it is no more.
+STATEMENTS: list[tuple[Callable[[Recorder], None], str, dict[str, str], float]] = [
+    (lambda r: r.upstream_concurrency(3, 20), "upstream_concurrency", {"state": "used"}, 3.0),
+    (lambda r: r.upstream_concurrency(3, 20), "upstream_concurrency", {"state": "limit"}, 20.0),
+]
+
 
 def value(recorder: Recorder, name: str, **labels: str) -> float | None:
     return recorder.registry.get_sample_value(f"wavegate_{name}", labels)
@@ -63,15 +70,26 @@ def test_each_verb_moves_its_metric(
     assert value(recorder, name, **labels) == 2 * expected
 
 
+@pytest.mark.parametrize(("verb", "name", "labels", "expected"), STATEMENTS)
+def test_a_statement_is_the_same_when_repeated(
+    verb: Callable[[Recorder], None], name: str, labels: dict[str, str], expected: float
+) -> None:
+    """The sample is what was said last."""
+    recorder = Recorder()
+    for _ in range(2):
+        verb(recorder)
+        assert value(recorder, name, **labels) == expected
+
+
 def test_every_verb_is_tried_here() -> None:
     """A verb that is added to the recorder is added to these tests."""
     verbs = {name for name, _ in inspect.getmembers(Recorder, inspect.isfunction) if not name.startswith("_")}
-    assert verbs == {name for verb, *_ in VERBS for name in verb.__code__.co_names}
+    assert verbs == {name for verb, *_ in [*VERBS, *STATEMENTS] for name in verb.__code__.co_names}
 
 
 def test_every_row_has_a_verb() -> None:
     """A metric that nothing records is not in the catalogue."""
-    moved = {name.removesuffix("_total").removesuffix("_sum") for _, name, *_ in VERBS}
+    moved = {name.removesuffix("_total").removesuffix("_sum") for _, name, *_ in [*VERBS, *STATEMENTS]}
     assert {row.name for row in CATALOGUE} - moved == {"build_info"}
 
 

@@ -197,11 +197,10 @@ def test_wrong_ids_are_told_once(write: Write) -> None:
 def test_pending_keys_warn(write: Write) -> None:
     """A key that does nothing yet draws a warning when it is set to something, and none at its default."""
     path = write(
-        "upstream: {max_concurrency: 7, requests_per_minute: 180}\nquota: {store: 'sqlite:///topsecret.db'}\n"
+        "upstream: {max_concurrency: 7}\nquota: {store: 'sqlite:///topsecret.db'}\n"
         "tenants: [{id: a}, {id: b, abandon: cancel, limits: {streams_per_minute: 1, listeners: 1}}]\n"
     )
     assert load(path, {}).warnings == [
-        "upstream.max_concurrency: is set, but not in force in this version",
         "tenants[1].abandon: is set, but not in force in this version",
         "tenants[1].limits.streams_per_minute: is set, but not in force in this version",
         "quota.store: is set, but not in force in this version",

@@ -5,6 +5,7 @@ from the pieces that matter (line ends, colons, field names), so that they meet 
 """
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -112,6 +113,21 @@ def test_an_event_over_the_limit_is_refused_in_any_slicing() -> None:
         with pytest.raises(UpstreamError) as caught:
             decode(*slices, limit=10)
         assert caught.value.code == "upstream_protocol"
+
+
+def test_good_events_come_before_the_error_of_a_later_one() -> None:
+    """What was whole in the slice is given; the error comes with the next call, whichever that is."""
+    calls: list[Callable[[SseDecoder], object]] = [
+        SseDecoder.check,
+        SseDecoder.flush,
+        lambda decoder: decoder.feed(b"data:1\n\n"),
+    ]
+    for call in calls:
+        decoder = SseDecoder(10)
+        decoder.check()
+        assert decoder.feed(b"data:1\n\ndata:" + b"x" * 20 + b"\n\ndata:2\n\n") == [event(b"1")]
+        with pytest.raises(UpstreamError, match="more than 10 bytes"):
+            call(decoder)
 
 
 def test_a_megabyte_event_in_single_bytes_takes_linear_time() -> None:

@@ -1,0 +1,298 @@
+"""The registry of connections: who is cut and who is pinged by the one timer, and how everybody is said goodbye to.
+
+Invariant under test: what takes nothing or answers nothing is cut when its time is over, and nothing else ever is.
+It must not know what is sent on a connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from websockets.frames import Opcode
+
+from gateway.config.schema import Config, Relay, Server
+from gateway.errors import WavegateError
+from gateway.model import StreamId
+from gateway.protocol import frames
+from gateway.relay.outcome import Outcome
+from gateway.server import connections as module
+from gateway.server.audio import AudioConnection
+from gateway.server.connections import Connections
+from gateway.server.session import ClientSession
+from gateway.server.transport import SocketTransport
+from metrics.recorder import Recorder
+from tests.support.relay import Clock, within
+from tests.support.server import Line, Wire, new_line, soon
+
+CONFIG = Config(server=Server(ping_interval=20.0, ping_timeout=40.0), relay=Relay(stall_timeout=60.0))
+
+
+class Guest:
+    """A session, as far as its end goes: keeps what it is told, and does `then` when it is closed."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.told: list[tuple[float, float]] = []
+        self.closed: list[WavegateError] = []
+        self._then = then
+
+    def go_away(self, time_left: float, reconnect_after: float) -> None:
+        self.told.append((time_left, reconnect_after))
+
+    def close(self, error: WavegateError) -> None:
+        self.closed.append(error)
+        self._then()
+
+
+def session(guest: Guest) -> ClientSession:
+    return cast("ClientSession", guest)
+
+
+def registry(clock: Clock | None = None, *jitter: float) -> tuple[Connections, Recorder, Clock]:
+    recorder, clock, moments = Recorder(), clock or Clock(), iter(jitter)
+    return Connections(CONFIG, recorder, clock, lambda low, high: next(moments)), recorder, clock
+
+
+def plain(clock: Clock) -> tuple[SocketTransport, Wire]:
+    connection, wire = SocketTransport(clock), Wire()
+    connection.connection_made(wire)
+    return connection, wire
+
+
+def cuts(recorder: Recorder) -> float:
+    return recorder.registry.get_sample_value("wavegate_slow_listeners_total", {"action": "cut"}) or 0.0
+
+
+async def test_a_connection_is_looked_after_until_it_is_lost() -> None:
+    """It counts from the moment it is added to the moment it is gone, and a second loss harms nobody."""
+    connections, _, clock = registry()
+    first, second = plain(clock)[0], plain(clock)[0]
+    connections.add(first)
+    connections.add(second)
+    assert len(connections) == 2
+    first.connection_lost(None)
+    first.connection_lost(None)
+    assert len(connections) == 1
+    second.connection_lost(None)
+    assert len(connections) == 0
+
+
+# -- the sweep ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_takes_nothing_for_too_long_is_cut() -> None:
+    """Not at the end of its time but past it; the session hears 4102 first, and each cut is counted."""
+    connections, recorder, clock = registry()
+    guest = Guest()
+    (http, http_wire), (silent, silent_wire) = plain(clock), plain(clock)
+    line = new_line(clock=clock)
+    connections.add(http)
+    connections.add(silent)
+    connections.add(line.connection, session(guest))
+    http.pause_writing()
+    line.connection.pause_writing()
+    clock.at += 60.0
+    connections.sweep()
+    assert not http_wire.aborted.is_set()
+    assert not line.wire.aborted.is_set()
+    clock.at += 0.5
+    connections.sweep()
+    assert http_wire.aborted.is_set()
+    assert line.wire.aborted.is_set()
+    assert not silent_wire.aborted.is_set(), "a player has nothing to say and takes what there is"
+    assert [error.code for error in guest.closed] == ["too_slow"]
+    assert cuts(recorder) == 2.0
+
+
+async def test_what_takes_something_now_and_then_is_not_stalled() -> None:
+    """Each byte taken begins the time anew."""
+    connections, recorder, clock = registry()
+    connection, wire = plain(clock)
+    connections.add(connection)
+    for _ in range(5):
+        connection.pause_writing()
+        clock.at += 59.0
+        connections.sweep()
+        connection.resume_writing()
+    assert not wire.aborted.is_set()
+    assert cuts(recorder) == 0.0
+
+
+async def test_a_player_that_does_not_take_the_last_of_its_song_is_cut() -> None:
+    """Behind the end a body waits in the socket for its reader, below any water mark: that wait is bounded too."""
+    connections, _, clock = registry()
+    wire = Wire()
+    connection = AudioConnection(clock, frames.chunked, lambda: None)
+    connection.connection_made(wire)
+    connections.add(connection)
+    connection.ended(Outcome(StreamId("st_1"), None, 1.0, 1, 1, "", 1.0, settled=True))
+    assert wire.closing
+    clock.at += 60.5
+    connections.sweep()
+    clock.at += 60.5
+    connections.sweep()
+    assert wire.aborted.is_set()
+
+
+async def test_a_websocket_that_answers_no_ping_is_cut() -> None:
+    """A ping and the time for its answer: past that, silence is the end, which is nobody's slowness."""
+    connections, recorder, clock = registry()
+    line = new_line(clock=clock)
+    connections.add(line.connection, session(Guest()))
+    clock.at += 20.0
+    connections._ping()
+    clock.at += 40.0
+    connections.sweep()
+    assert not line.wire.aborted.is_set()
+    clock.at += 1.0
+    connections.sweep()
+    assert line.wire.aborted.is_set()
+    assert cuts(recorder) == 0.0
+
+
+async def test_a_websocket_that_answers_stays() -> None:
+    """A pong is a sign of life, and so is any message."""
+    connections, _, clock = registry()
+    line = new_line(clock=clock)
+    connections.add(line.connection)
+    for _ in range(10):
+        clock.at += 20.0
+        connections._ping()
+        assert [frame.opcode for frame in line.heard()] == [Opcode.PING]
+        line.deliver()
+        connections.sweep()
+    assert not line.wire.aborted.is_set()
+
+
+async def test_a_slow_websocket_that_was_never_asked_is_not_silent() -> None:
+    """One that takes its audio slowly, and is full each time the pings go out, has left no ping unanswered."""
+    connections, _, clock = registry()
+    line = new_line(clock=clock)
+    connections.add(line.connection)
+    line.connection.pause_writing()
+    for second in range(1, 121):
+        clock.at += 1.0
+        connections.sweep()
+        if second % 20 == 0:
+            connections._ping()
+        line.connection.resume_writing()
+        line.connection.pause_writing()
+    assert line.heard() == [], "no ping has gone out"
+    assert not line.wire.aborted.is_set()
+
+
+# -- the timer ---------------------------------------------------------------------------------------------------------
+
+
+async def test_one_timer_pings_everybody_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is pinged before the interval, everybody at it, again after the next, and the loop's lag is measured."""
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.0)
+    connections, recorder, clock = registry()
+    lines = [new_line(clock=clock) for _ in range(3)]
+    for line in lines:
+        connections.add(line.connection)
+    connections.add(plain(clock)[0])
+
+    def ticks() -> float:
+        return recorder.registry.get_sample_value("wavegate_event_loop_lag_seconds_count") or 0.0
+
+    async def tick() -> None:
+        before = ticks()
+        await soon(lambda: ticks() >= before + 2)
+
+    def pinged(line: Line) -> bool:
+        return [frame.opcode for frame in line.heard()] == [Opcode.PING]
+
+    timer = asyncio.create_task(connections.run())
+    await tick()
+    for _ in range(2):
+        clock.at += 19.0
+        await tick()
+        assert not any(pinged(line) for line in lines)
+        clock.at += 1.0
+        await tick()
+        assert all(pinged(line) for line in lines)
+        for line in lines:
+            line.deliver()
+    timer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await timer
+
+
+async def test_a_clock_that_stands_is_no_negative_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How late the loop is is never less than nothing, and a late one is measured."""
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.001)
+    connections, recorder, clock = registry()
+
+    def value(name: str) -> float:
+        return recorder.registry.get_sample_value(f"wavegate_event_loop_lag_seconds_{name}") or 0.0
+
+    timer = asyncio.create_task(connections.run())
+    await soon(lambda: value("count") >= 2)
+    assert value("sum") == 0.0
+    clock.at += 3.0
+    await soon(lambda: value("sum") > 0)
+    assert value("sum") == pytest.approx(2.999)
+    timer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await timer
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+async def test_everybody_is_told_to_come_back_at_a_moment_of_its_own() -> None:
+    """Each session hears the time that is left and its own time to return; a player has no ear for it."""
+    connections, _, clock = registry(None, 0.3, 1.7)
+    guests = [Guest(), Guest()]
+    connections.add(plain(clock)[0])
+    for guest in guests:
+        connections.add(plain(clock)[0], session(guest))
+    assert not connections.draining
+    connections.go_away(30.0)
+    assert connections.draining
+    assert [guest.told for guest in guests] == [[(30.0, 0.3)], [(30.0, 1.7)]]
+
+
+async def test_the_default_jitter_spreads_over_two_seconds() -> None:
+    """Without a given chance every session still gets a time between a tenth and two seconds."""
+    connections = Connections(CONFIG, Recorder(), Clock())
+    guests = [Guest() for _ in range(20)]
+    for guest in guests:
+        connections.add(plain(Clock())[0], session(guest))
+    connections.go_away(1.0)
+    times = {guest.told[0][1] for guest in guests}
+    assert len(times) > 1
+    assert all(0.1 <= time <= 2.0 for time in times)
+
+
+async def test_an_empty_house_closes_at_once() -> None:
+    """Nobody is waited for where nobody is."""
+    connections, _, _ = registry()
+    await within(connections.close(3600.0), 5.0)
+    assert connections.draining
+
+
+async def test_the_goodbye_waits_for_those_who_answer() -> None:
+    """Sessions are closed with `going_away` and a time to return; when all sockets are gone the wait is over."""
+    connections, _, clock = registry(None, 0.5)
+    connection, wire = plain(clock)
+    loop = asyncio.get_running_loop()
+    guest = Guest(then=lambda: loop.call_soon(connection.connection_lost, None) and None)
+    connections.add(connection, session(guest))
+    await within(connections.close(3600.0), 5.0)
+    (error,) = guest.closed
+    assert (error.code, error.retry_after) == ("going_away", 0.5)
+    assert len(connections) == 0
+    assert not wire.aborted.is_set()
+
+
+async def test_the_late_are_cut() -> None:
+    """Whoever does not close in time, session or player, is cut."""
+    connections, _, clock = registry(None, 0.5)
+    (player, player_wire), (client, client_wire) = plain(clock), plain(clock)
+    connections.add(player)
+    connections.add(client, session(Guest()))
+    await within(connections.close(0.01), 5.0)
+    assert player_wire.aborted.is_set()
+    assert client_wire.aborted.is_set()

@@ -1,0 +1,72 @@
+"""The internal port: the page Prometheus reads, and the two questions an orchestrator asks.
+
+Invariant under test: the process answers even while no new work should come.
+It must not know what makes a gateway unready.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from gateway.server.internal import Internal
+from metrics.recorder import Recorder
+from tests.support.server import served
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@asynccontextmanager
+async def internal(reasons: list[str]) -> AsyncIterator[aiohttp.ClientSession]:
+    recorder = Recorder(version="9.9.9")
+    recorder.gap("lag")
+    async with (
+        served(*Internal(recorder, lambda: reasons).routes()) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(20)) as http,
+    ):
+        yield http
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "ends"),
+    [
+        (None, "text/plain", False),
+        ("text/plain", "text/plain", False),
+        ("*/*", "text/plain", False),
+        (f"{OPENMETRICS},text/plain;q=0.5", "application/openmetrics-text", True),
+    ],
+)
+async def test_metrics_come_in_the_format_that_is_asked_for(accept: str | None, content_type: str, ends: bool) -> None:
+    """OpenMetrics, which ends with its EOF, for the scraper that asks for it; the text format for everybody else."""
+    async with internal([]) as http:
+        headers = {"Accept": accept} if accept else {}
+        async with http.get("/metrics", headers=headers) as response:
+            page = await response.text()
+            assert response.status == 200
+            assert response.content_type == content_type
+    assert page.endswith("# EOF\n") is ends
+    assert 'wavegate_gaps_total{reason="lag"} 1.0' in page
+    assert 'version="9.9.9"' in page
+
+
+async def test_a_ready_gateway_says_so() -> None:
+    """Both questions are answered with 200, and with no reasons."""
+    async with internal([]) as http:
+        async with http.get("/healthz") as response:
+            assert (response.status, await response.json()) == (200, {"status": "ok"})
+        async with http.get("/readyz") as response:
+            assert (response.status, await response.json()) == (200, {"status": "ready", "reasons": []})
+
+
+async def test_an_unready_gateway_is_alive_and_says_why() -> None:
+    """503 with the reasons for whoever sends work, 200 for whoever would restart it; reasons are asked anew."""
+    reasons = ["draining"]
+    async with internal(reasons) as http:
+        async with http.get("/readyz") as response:
+            assert (response.status, await response.json()) == (503, {"status": "unready", "reasons": ["draining"]})
+        async with http.get("/healthz") as response:
+            assert response.status == 200
+        reasons.clear()
+        async with http.get("/readyz") as response:
+            assert response.status == 200

@@ -1,0 +1,111 @@
+"""Orders: what a client asked for becomes a song, or a refusal before anything is spent.
+
+Invariant under test: REST and WebSocket order the same song with the same words.
+It must not know the provider's limits beyond one that is broken.
+"""
+
+import pytest
+
+from gateway.errors import RequestError
+from gateway.model import Mode
+from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
+from gateway.server.ordering import song_of, wishes
+
+WORDS = InputSpec(prompt="a song of five words")
+
+
+@pytest.mark.parametrize(
+    ("choice", "wished"),
+    [
+        (None, []),
+        ("mp3", [FormatSpec("mp3")]),
+        (FormatSpec("pcm", 24000, 1), [FormatSpec("pcm", 24000, 1)]),
+        (["ogg", FormatSpec("mp3", bitrate=128000)], [FormatSpec("ogg"), FormatSpec("mp3", bitrate=128000)]),
+        ([], []),
+    ],
+)
+def test_a_format_is_a_list_of_wishes(choice: FormatChoice | None, wished: list[FormatSpec]) -> None:
+    """A name, a specification or a list of both: always a list of specifications, best first."""
+    assert wishes(choice) == wished
+
+
+def test_both_doors_order_the_same_song() -> None:
+    """Every field of the input arrives, the model is the configured one where none is named."""
+    asked = InputSpec(prompt="a song of five words", gender="female", format="wav", enable_aigc_watermark=True)
+    body, warnings = song_of(CreateBody(asked), "fun-music-v1")
+    message, _ = song_of(StreamCreate(input=asked), "fun-music-v1")
+    assert body == message
+    assert (body.model, body.mode, warnings) == ("fun-music-v1", Mode.STREAM, [])
+    assert (body.input.prompt, body.input.gender, body.input.format, body.input.enable_aigc_watermark) == (
+        "a song of five words",
+        "female",
+        "wav",
+        True,
+    )
+    named, _ = song_of(CreateBody(WORDS, model="fun-music-preview", mode="file"), "fun-music-v1")
+    assert (named.model, named.mode) == ("fun-music-preview", Mode.FILE)
+
+
+@pytest.mark.parametrize(
+    ("wished", "ordered", "result"),
+    [
+        (None, None, "mp3"),
+        ("wav", None, "wav"),
+        ("mp3", None, "mp3"),
+        (["wav", "mp3"], None, "wav"),
+        (["ogg", "wav"], None, "wav"),
+        ([], None, "mp3"),
+        (FormatSpec("wav"), None, "wav"),
+        (["mp3", "wav"], "wav", "wav"),
+    ],
+)
+def test_what_one_wants_to_hear_is_what_is_ordered(
+    wished: FormatChoice | None, ordered: str | None, result: str
+) -> None:
+    """A client that names only what it wants to hear gets it ordered so; `input.format` counts where it is given."""
+    message = StreamCreate(input=InputSpec(prompt=WORDS.prompt, format=ordered), format=wished)
+    assert song_of(message, "fun-music-v1")[0].input.format == result
+
+
+@pytest.mark.parametrize(
+    ("wished", "ordered"),
+    [("ogg", None), ("wav", "mp3"), (["ogg", "flac"], None), (FormatSpec("mp3", sample_rate=8000), None)],
+)
+def test_a_wish_that_cannot_be_met_is_refused(wished: FormatChoice, ordered: str | None) -> None:
+    """No song is bought that this client could not hear."""
+    message = StreamCreate(input=InputSpec(prompt=WORDS.prompt, format=ordered), format=wished)
+    with pytest.raises(RequestError) as refused:
+        song_of(message, "fun-music-v1")
+    assert (refused.value.code, refused.value.param) == ("unsupported_format", "format")
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    """The mode is one of two, and the refusal names the field."""
+    with pytest.raises(RequestError) as refused:
+        song_of(CreateBody(WORDS, mode="later"), "fun-music-v1")
+    assert (refused.value.code, refused.value.param) == ("invalid_input", "mode")
+
+
+def test_the_providers_limits_are_checked_here() -> None:
+    """What the provider would refuse is refused before anything is spent."""
+    with pytest.raises(RequestError) as refused:
+        song_of(CreateBody(InputSpec(prompt="short")), "fun-music-v1")
+    assert (refused.value.code, refused.value.param) == ("invalid_input", "input.prompt")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, []),
+        ({"abandon": "finish"}, []),
+        ({"share": True}, ["`share`"]),
+        ({"abandon": "cancel"}, ["`abandon`"]),
+        ({"share": True, "abandon": "30s"}, ["`share`", "`abandon`"]),
+    ],
+)
+def test_what_is_not_in_force_draws_a_warning(fields: dict[str, object], words: list[str]) -> None:
+    """A field that does nothing yet is said to do nothing, never silently dropped."""
+    _, warnings = song_of(CreateBody(WORDS, **fields), "fun-music-v1")  # type: ignore[arg-type]  # fields by name
+    assert len(warnings) == len(words)
+    for warning, word in zip(warnings, words, strict=True):
+        assert warning.startswith(word)

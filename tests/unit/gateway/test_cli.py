@@ -1,0 +1,214 @@
+"""The command line without servers: usage, the short commands, and what the client is called with.
+
+Invariant under test: a mistake is a sentence and code 2, never a traceback.
+It must not know what the commands do beyond calling one thing; real processes are tried elsewhere.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import __version__, cli
+from gateway.client import listen as client_listen
+from gateway.config.load import load
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (cli.KEY_VARIABLE, "WAVEGATE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*arguments: str) -> int:
+    return cli.main(arguments)
+
+
+# -- usage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("dance",),
+        ("serve", "--port", "eight"),
+        ("serve", "extra"),
+        ("keys",),
+        ("keys", "new"),
+        ("check-config",),
+        ("listen",),
+        ("listen", "--prompt", "a", "--stream", "b"),
+        ("simulate", "--speed", "fast"),
+    ],
+)
+def test_wrong_usage_is_two(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """What the parser cannot make sense of ends with 2 and its usage, with nothing on standard output."""
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("usage: wavegate")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` is the package's own."""
+    with pytest.raises(SystemExit) as ended:
+        run("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"wavegate {__version__}\n"
+
+
+def test_ctrl_c_in_a_short_command_is_one_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An interrupted command has failed, and shows no traceback."""
+
+    def interrupted(options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_default", interrupted)
+    assert run("default-config") == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_has_left_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`wavegate ... | head` ends well; what is still written goes nowhere."""
+
+    def broken(options: argparse.Namespace) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "_default", broken)
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert run("default-config") == 0
+        out.write("late")
+    assert (tmp_path / "out").read_text() == ""
+
+
+# -- keys and configuration ------------------------------------------------------------------------------------------
+
+
+def test_a_new_key_is_told_once_with_its_hash(capsys: pytest.CaptureFixture[str]) -> None:
+    """The hash is that of the key, what goes into the configuration is valid there, and two keys differ."""
+    keys = set()
+    for _ in range(2):
+        assert run("keys", "new", "acme") == 0
+        said = capsys.readouterr().out
+        found = re.search(r"^key   (wg_\S{43}) ", said, re.MULTILINE)
+        assert found is not None
+        digest = "sha256:" + hashlib.sha256(found[1].encode()).hexdigest()
+        assert f"hash  {digest}" in said
+        keys.add(found[1])
+    assert len(keys) == 2
+    config = load(None, {"WAVEGATE__TENANTS": said.partition("tenants:")[2]}).config
+    assert [(tenant.id, tenant.keys) for tenant in config.tenants] == [("acme", [digest])]
+
+
+@pytest.mark.parametrize("tenant", ["Acme Inc", "", "a" * 65, 'a"]\nx: ["'])
+def test_a_key_is_not_made_for_a_name_no_tenant_can_have(tenant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What would be refused in the configuration is refused here."""
+    assert run("keys", "new", tenant) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("wavegate: ")
+
+
+def test_the_default_configuration_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `default-config` prints is what `check-config` accepts."""
+    assert run("default-config") == 0
+    file = tmp_path / "wavegate.yaml"
+    file.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert run("check-config", str(file)) == 0
+    assert capsys.readouterr().out == f"{file}: good\n"
+
+
+def test_every_mistake_in_a_configuration_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with the path of its key, on standard error, and nothing is called good."""
+    file = tmp_path / "wavegate.yaml"
+    file.write_text("server: {port: 99999, prot: 1}\n", encoding="utf-8")
+    assert run("check-config", str(file)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("wavegate: ")
+    assert "server.port" in said.err
+    assert "server.prot" in said.err
+
+
+def test_what_is_not_in_force_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key that does nothing yet is good, and said to do nothing."""
+    file = tmp_path / "wavegate.yaml"
+    file.write_text("tenants: [{id: acme, abandon: cancel}]\n", encoding="utf-8")
+    assert run("check-config", str(file)) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("warning: tenants[0].abandon")
+    assert said.out == f"{file}: good\n"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For each command that reads one."""
+    file = tmp_path / "none.yaml"
+    for arguments in (("check-config", str(file)), ("serve", "--demo", "--config", str(file))):
+        assert run(*arguments) == 2
+        assert f"{file}: the file does not exist" in capsys.readouterr().err
+
+
+# -- simulating and listening ----------------------------------------------------------------------------------------
+
+
+def test_a_speed_below_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """0 is at once, more is a multiple of real time, less is nothing."""
+    assert run("simulate", "--speed", "-1") == 2
+    assert capsys.readouterr().err == "wavegate: --speed is 0 or more\n"
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """What the listening client was called with."""
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    async def listen(*arguments: Any, **options: Any) -> int:
+        calls.append((arguments, options))
+        return 4
+
+    monkeypatch.setattr(client_listen, "listen", listen)
+    return calls
+
+
+def test_listening_passes_on_what_was_said(
+    heard: list[tuple[tuple[Any, ...], dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Server, key, what to hear and where to write; the key may stand in the environment; the code comes back."""
+    lyrics = tmp_path / "lyrics.txt"
+    lyrics.write_text("夜空\n", encoding="utf-8")
+    assert run("listen", "--key", "k", "--prompt", "p", "--format", "wav", "-o", "out.wav") == 4
+    monkeypatch.setenv("WAVEGATE_KEY", "from environment")
+    assert run("listen", "--lyrics-file", str(lyrics), "-o", "-") == 4
+    assert run("listen", "--server", "http://s", "--stream", "st_1") == 4
+    nothing = {"prompt": None, "lyrics": None, "stream_id": None, "format": "mp3", "output": None}
+    assert heard == [
+        (("http://127.0.0.1:8080", "k"), nothing | {"prompt": "p", "format": "wav", "output": Path("out.wav")}),
+        (("http://127.0.0.1:8080", "from environment"), nothing | {"lyrics": "夜空\n", "output": "-"}),
+        (("http://s", "from environment"), nothing | {"stream_id": "st_1"}),
+    ]
+
+
+def test_listening_takes_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one the sentence names both places for it, and the demo's."""
+    assert run("listen", "--prompt", "p") == 2
+    said = capsys.readouterr().err
+    assert "--key K" in said
+    assert "WAVEGATE_KEY" in said
+
+
+def test_lyrics_that_cannot_be_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is not there, and one that is no text."""
+    (tmp_path / "noise").write_bytes(b"\xff\xfe\xff")
+    for name, reason in (("none", "No such file or directory"), ("noise", "it is not UTF-8 text")):
+        assert run("listen", "--key", "k", "--lyrics-file", str(tmp_path / name)) == 2
+        assert capsys.readouterr().err == f"wavegate: cannot read {tmp_path / name}: {reason}\n"
