@@ -27,7 +27,10 @@ from gateway.server.rest import Rest, errors
 from gateway.server.session import Services
 from gateway.server.upgrade import WebSocketDoor
 from gateway.upstream.dashscope import DashScopeSource
+from gateway.upstream.governed import GovernedSource
+from gateway.upstream.governor import Governor
 from gateway.upstream.keys import ProviderKey
+from gateway.upstream.retry import RetryPolicy
 from gateway.upstream.simulator.server import Simulator
 from metrics.recorder import Recorder
 
@@ -72,6 +75,7 @@ class Gateway:
         self._sites: list[web.BaseSite] = []
         self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
         self.connections = Connections(config, self.recorder, time.monotonic)
+        self.governor: Governor
         self.hub: Hub
         self.addresses: Addresses
 
@@ -91,8 +95,12 @@ class Gateway:
             config, key = demo_config(config, simulator.url), secrets.token_urlsafe(16)
         tenants = Tenants(config.tenants, demo=self._demo)
         lease = config.quota.lease_seconds
-        source = DashScopeSource(config.upstream, ProviderKey(key, config.upstream.api_key_file))
-        stack.push_async_callback(source.close)
+        upstream = config.upstream
+        provider = DashScopeSource(upstream, ProviderKey(key, upstream.api_key_file))
+        stack.push_async_callback(provider.close)
+        self.governor = Governor(upstream, self.recorder)
+        retries = RetryPolicy(upstream.retry_attempts, upstream.retry_seconds)
+        source = GovernedSource(provider, self.governor, retries, self.recorder, timeout=upstream.generation_timeout)
         ledger = MemoryLedger(tenants.limits, lease_seconds=lease)
         tasks = await asyncio.TaskGroup().__aenter__()
         # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
@@ -135,4 +143,5 @@ class Gateway:
         await self.hub.drain(seconds)
 
     def _unready(self) -> list[str]:
-        return ["draining"] if self.connections.draining else []
+        trouble = self.governor.trouble()
+        return ["draining"] * self.connections.draining + ([trouble] if trouble else [])

@@ -21,7 +21,7 @@ from gateway import __version__, log
 from gateway.config.document import default_yaml
 from gateway.config.load import ConfigError, Loaded, load
 from gateway.config.schema import Config, TenantName
-from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key, read_secret_file
+from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key
 
 DONE, FAILED, USAGE = 0, 1, 2
 KEY_VARIABLE = "DASHSCOPE_API_KEY"
@@ -85,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        # Here, where a reader that has left is no failure; Python flushes too late for that.
+        sys.stdout.flush()
     except (ConfigError, SecretFileError, UsageError) as mistake:
         print(f"wavegate: {mistake}", file=sys.stderr)
         return USAGE
@@ -133,7 +135,10 @@ def _provider_secrets(config: Config, key: str | None, *, demo: bool) -> list[Se
     if key is not None:
         return [Secret(key)]
     if config.upstream.api_key_file is not None:
-        return [read_secret_file(config.upstream.api_key_file)]
+        # Imported here for the same reason as the gateway itself, see below.
+        from gateway.upstream.keys import read_keys
+
+        return read_keys(Path(config.upstream.api_key_file))
     raise UsageError(NO_KEY)
 
 
@@ -170,7 +175,10 @@ async def _first(*coroutines: Coroutine[Any, Any, Any]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    done, _ = await asyncio.wait(tasks)
+    for task in done:
+        if not task.cancelled():
+            task.result()
 
 
 def _port_taken(error: OSError, config: Config) -> str:

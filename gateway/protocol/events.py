@@ -84,6 +84,14 @@ class StreamCreated(Struct, tag="stream.created", omit_defaults=True):
     ref: str | int | None = None
 
 
+class StreamQueued(Struct, tag="stream.queued"):
+    """The generation waits for the provider: `position` counts from 1, `eta_ms` is an estimate, null without one."""
+
+    stream_id: str
+    position: int
+    eta_ms: int | None
+
+
 class StreamStarted(Struct, tag="stream.started", omit_defaults=True):
     """The audio that follows and where it begins. `recovered` answers a `since` with epoch and seq."""
 

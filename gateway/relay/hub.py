@@ -73,22 +73,27 @@ class Hub:
 
     async def create(self, tenant: TenantId, song: SongRequest, warnings: list[str]) -> Stream:
         """Buys a song. Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping."""
-        if self._draining:
-            raise ServiceError("going_away", "This gateway is stopping: ask again in a moment.", retry_after=1.0)
+        self._check_open()
         rendition = self._new_rendition()
         try:
             await self._ledger.reserve(tenant, rendition.stream_id)
         except LimitError as refusal:
             self._recorder.quota_rejected(tenant, refusal.code)
             raise
-        if self._draining:
+        try:
+            self._check_open()
+        except ServiceError:
             await self._ledger.settle(rendition.stream_id, 0.0)
-            raise ServiceError("going_away", "This gateway is stopping: ask again in a moment.", retry_after=1.0)
+            raise
         stream = Stream(rendition, tenant, song, warnings, self._instruments, self.config.max_stream_bytes)
         self._streams[stream.id] = stream
         stream.start(self._tasks, self._source, self._ledger)
         log_event(logger, "stream created", stream=stream.id, tenant=tenant, model=song.model, mode=song.mode.value)
         return stream
+
+    def _check_open(self) -> None:
+        if self._draining:
+            raise ServiceError("going_away", "This gateway is stopping: ask again in a moment.", retry_after=1.0)
 
     def _new_rendition(self) -> RenditionId:
         stream_id = StreamId(f"st_{self._random_bits(128):032x}")

@@ -17,7 +17,7 @@ from transcode.formats import StreamFormat
 class Source(Protocol):
     """Where songs are bought."""
 
-    def open(self, song: SongRequest) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
+    def open(self, song: SongRequest, tenant: TenantId) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
         """One paid generation: ends with Finished or raises UpstreamError. Leaving the context lets the upstream go."""
         ...
 

@@ -16,6 +16,7 @@ from gateway.model import (
     Accepted,
     AudioDelta,
     Finished,
+    Queued,
     RenditionId,
     SongRequest,
     SourceEvent,
@@ -23,7 +24,7 @@ from gateway.model import (
     StreamId,
     TenantId,
 )
-from gateway.protocol.events import StreamMetadata, encode
+from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
 from gateway.protocol.messages import FormatSpec
 from gateway.relay.channel import Channel
@@ -45,6 +46,12 @@ class Instruments:
     recorder: Recorder
     now: Callable[[], float]
     time: Callable[[], float]
+
+
+def queued(stream_id: StreamId, place: Queued) -> StreamQueued:
+    """Where a generation stands in the queue, as its listeners are told."""
+    eta = None if place.eta_seconds is None else round(place.eta_seconds * 1000)
+    return StreamQueued(stream_id, place.position, eta)
 
 
 def serves(name: str, details: StreamFormat | None, wish: FormatSpec) -> bool:
@@ -79,6 +86,7 @@ class Stream:
         self.created_at = instruments.time()
         self.finished_at: float | None = None
         self.status = Status.QUEUED
+        self.place: Queued | None = None
         self.error: WavegateError | None = None
         self.request_id: str | None = None
         self.simulated = False
@@ -94,6 +102,7 @@ class Stream:
         self._finished: Finished | None = None
         self._task: asyncio.Task[None] | None = None
         self._announced: object = None
+        self._begun = False
 
     @property
     def title(self) -> str:
@@ -158,7 +167,7 @@ class Stream:
             return
         self._ending = error or RequestError("cancelled", "This stream was cancelled.")
         # A task that is cancelled before its first step never runs, not even its `finally`: it ends by itself then.
-        if self.status is Status.RUNNING:
+        if self._begun:
             self._task.cancel()
 
     async def wait(self) -> None:
@@ -169,6 +178,7 @@ class Stream:
     # -- its task --------------------------------------------------------------------------------------------------
 
     async def _run(self, source: Source, ledger: Ledger) -> None:
+        self._begun = True
         self._recorder.stream_started()
         self.status = Status.RUNNING
         error = self._ending
@@ -188,8 +198,10 @@ class Stream:
     async def _read(self, source: Source) -> None:
         began = self._instruments.now()
         first = True
-        async with source.open(self.song) as events:
+        async with source.open(self.song, self.tenant) as events:
             async for event in events:
+                if isinstance(event, Queued):
+                    began = self._instruments.now()
                 if first and isinstance(event, AudioDelta):
                     first = False
                     self._recorder.upstream_first_audio(self.song.model, self._instruments.now() - began)
@@ -202,7 +214,11 @@ class Stream:
         if isinstance(event, AudioDelta):
             self._recorder.upstream_received(len(event.data))
             self._rendition.feed(event.data)
+        elif isinstance(event, Queued):
+            self.status, self.place = Status.QUEUED, event
+            self.native.tell(text_message(encode(queued(self.id, event))))
         elif isinstance(event, Accepted):
+            self.status, self.place = Status.RUNNING, None
             self.request_id = event.request_id
             self.simulated = event.simulated
         else:

@@ -20,7 +20,7 @@ from gateway.protocol.session import Session
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.since import FromStart, SecondsAgo, Since
-from gateway.relay.stream import Stream
+from gateway.relay.stream import Stream, queued
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.ordering import song_of, wishes
@@ -207,6 +207,8 @@ class ClientSession:
         self._attached[stream.id] = (attachment, listener)
         self._connection.listeners.append(listener)
         listener.join()
+        if stream.place is not None:
+            self._connection.say(queued(stream.id, stream.place))
 
     def _drop(self, stream_id: str) -> None:
         attachment, listener = self._attached.pop(stream_id)

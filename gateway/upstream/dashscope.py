@@ -100,6 +100,7 @@ class DashScopeSource:
                 for event in sse.feed(data):
                     for said in generation.feed(event):
                         yield said
+                sse.check()
             for event in sse.flush():
                 for said in _last_words(generation, event):
                     yield said
@@ -133,8 +134,9 @@ class DashScopeSource:
     async def _call(
         self, song: SongRequest, first: float, headers: dict[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        key = await self._key.current(song.model)
         headers |= {
-            "Authorization": f"Bearer {await self._key.current()}",
+            "Authorization": f"Bearer {key.reveal()}",
             "Content-Type": "application/json",
             # Compression would hold audio back until a block is full, and base64 of mp3 does not shrink below mp3.
             "Accept-Encoding": "identity",
@@ -146,13 +148,17 @@ class DashScopeSource:
             )
         try:
             if response.status != 200:
-                raise await self._refusal(response)
+                error = await self._refusal(response)
+                if error.code == "upstream_refused" and response.status in (401, 403):
+                    error = self._key.refused(key, song.model, error)
+                raise error
+            self._key.accepted(key, song.model)
             yield response
         except UpstreamError as error:
             error.request_id = error.request_id or response.headers.get("x-request-id")
             raise
         finally:
-            # Not release(): a generation that nobody waits for must end on the provider's side too.
+            # At once, read to its end or not: what nobody waits for must end on the provider's side, too.
             response.close()
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> UpstreamError:

@@ -176,7 +176,7 @@ class ScriptedSource:
         self.songs: list[SongRequest] = []
         self.let_go = 0
 
-    def open(self, song: SongRequest) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
+    def open(self, song: SongRequest, tenant: TenantId) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
         return self._open(song)
 
     @asynccontextmanager

@@ -51,7 +51,7 @@ def test_a_key_file_that_cannot_be_read_is_named(
     """The file is looked at before the gateway opens its doors."""
     monkeypatch.setenv("WAVEGATE__UPSTREAM__API_KEY_FILE", str(tmp_path / "key"))
     assert run("serve") == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert "is not there" in capsys.readouterr().err
 
 
 def test_what_must_not_be_written_is_known_before_the_log_begins(tmp_path: Path) -> None:

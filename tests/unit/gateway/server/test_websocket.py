@@ -272,15 +272,22 @@ async def test_a_client_that_holds_its_side_open_is_cut(monkeypatch: pytest.Monk
     line.connection.connection_lost(None)
 
 
-async def test_the_cutter_goes_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that closed in order leaves no timer that would cut a socket that is not ours any more."""
-    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+async def test_the_cutter_goes_with_the_connection() -> None:
+    """A connection that closed in order leaves no timer behind."""
     line, _ = conversing()
     line.connection.close(1000, "")
     line.connection.connection_lost(None)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert not line.wire.aborted.is_set()
+    assert line.connection._cutter is not None
+    assert line.connection._cutter.cancelled()
+
+
+async def test_what_a_client_says_behind_our_close_is_not_told() -> None:
+    """A session that has ended carries nothing more out, though the client had not seen the close when it spoke."""
+    line, heard = conversing()
+    line.connection.close(4001, "bad_credentials")
+    line.connection.data_received(Frame(Opcode.TEXT, b"late").serialize(mask=True))
+    assert heard.texts == []
+    line.connection.connection_lost(None)
 
 
 async def test_the_end_of_the_input_closes_without_a_word() -> None:

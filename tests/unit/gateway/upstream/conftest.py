@@ -1,6 +1,7 @@
 """The provider that this floor's tests talk to: a real server on a free port, which answers as each test says.
 
-Invariant: it ends with the test. What it can be told stands in tests/support/provider.py.
+Invariant: it ends with the test, whatever it was told to say.
+What it can be told stands in tests/support/provider.py.
 """
 
 from collections.abc import AsyncIterator

@@ -1,6 +1,7 @@
 """Reading a body in bounded time and size, from a real server on a free port.
 
 The server writes what the test puts into a queue, so that the test and not a clock decides when bytes come.
+Invariant under test: no read outlasts its deadline, and no body outgrows its limit.
 """
 
 import asyncio

@@ -56,7 +56,7 @@ async def test_a_generation_leaves_no_cookie_for_the_next(provider: Provider) ->
                 assert [event async for event in events][-1] == END
     (first, _), (second, _) = provider.requests
     assert "Cookie" not in second.headers
-    assert first.transport is not second.transport or first.transport is None
+    assert not first.keep_alive
 
 
 async def test_a_simulated_provider_says_so(provider: Provider) -> None:

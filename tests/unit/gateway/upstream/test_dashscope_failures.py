@@ -5,6 +5,7 @@ provider's name for the request as far as it is known, and with the key in no pa
 """
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,13 +15,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta
+from gateway.model import Accepted, AudioDelta, SourceEvent
 from gateway.protocol.dashscope import whole_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.dashscope import DashScopeSource
-from gateway.upstream.keys import ProviderKey
+from gateway.upstream.keys import KeyRefusedError, ProviderKey
 from tests.support.provider import (
     DELTA,
+    END,
+    EVENTS,
     FACTS,
     FILE,
     HEAD,
@@ -64,6 +67,34 @@ async def test_the_provider_s_own_pause_is_kept(
     assert (await failure(provider.url))[0].retry_after == seconds
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_gives_way_to_the_next(provider: Provider, tmp_path: Path, status: int) -> None:
+    """The refusal says that there is another key, the next generation uses it; the last refusal is for the operator."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.headers["Authorization"].endswith("good"):
+            return web.Response(body=DELTA + STOP, headers=EVENTS)
+        return web.json_response({"code": "InvalidApiKey", "message": "Invalid", "request_id": "r9"}, status=status)
+
+    async def last(opened: DashScopeSource) -> SourceEvent:
+        async with opened.open(SONG) as events:
+            return [event async for event in events][-1]
+
+    provider.answer = answer
+    file = tmp_path / "keys"
+    file.write_text("sk-bad\nsk-good\n")
+    source = DashScopeSource(Upstream(base_url=provider.url), ProviderKey(path=file))
+    with pytest.raises(KeyRefusedError):
+        await last(source)
+    assert await last(source) == END
+    file.write_text("sk-bad\nsk-worse\n")
+    with pytest.raises(UpstreamError, match=r"upstream\.api_key_file") as caught:
+        await last(source)
+    assert (type(caught.value), caught.value.request_id) == (UpstreamError, "r9")
+    await source.close()
+    assert len(provider.requests) == 3
+
+
 async def test_no_redirect_is_followed(provider: Provider) -> None:
     """The key goes to the configured host alone."""
     provider.says(b"", status=307, headers={"Location": f"{provider.url}/elsewhere"})
@@ -82,7 +113,7 @@ async def test_no_redirect_is_followed(provider: Provider) -> None:
         (DELTA + b"event:error\ndata:" + THROTTLED, "upstream_busy", 1),
         (STOP, "upstream_empty", 0),
         (DELTA + b"data:{\n\n", "upstream_protocol", 1),
-        (DELTA + b"data:" + b"x" * 2000, "upstream_protocol", 0),
+        (DELTA + b"data:" + b"x" * 2000, "upstream_protocol", 1),
     ],
 )
 async def test_a_stream_that_is_not_whole_fails_by_name(
