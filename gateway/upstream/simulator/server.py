@@ -10,6 +10,7 @@ import random as random_
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -95,9 +96,9 @@ class Simulator:
         self._now = now
         self._sleep = sleep
         self._random = random or random_.Random()  # noqa: S311 - names and waiting times, not secrets
-        self._book = book or SongBook()
+        self._book = SongBook() if book is None else book
         self._handlers: set[asyncio.Task[object]] = set()
-        self._runner: web.AppRunner | None = None
+        self._opened = AsyncExitStack()
         self._url = ""
 
     @property
@@ -113,30 +114,26 @@ class Simulator:
         app.router.add_route("*", "/{path:.*}", self._unknown)
         app.on_response_prepare.append(_mark)
         # A client that goes away cancels its handler, and with it the pacing.
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
-        try:
-            await self._runner.setup()
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except BaseException:
-            await self._close()
-            raise
-        host, port = self._runner.addresses[0][:2]
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self._book.close)
+            opened.push_async_callback(runner.cleanup)
+            opened.callback(self._cancel)
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port).start()
+            self._opened = opened.pop_all()
+        host, port = runner.addresses[0][:2]
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._close()
+        await self._opened.aclose()
 
-    async def _close(self) -> None:
+    def _cancel(self) -> None:
         for task in self._handlers:
             task.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        await self._book.close()
 
     # -- the call ----------------------------------------------------------------------------------------------------
 

@@ -98,7 +98,7 @@ class Song:
 
     def _want(self, until: int) -> None:
         self._wanted = max(self._wanted, until)
-        if not self.working:
+        if not (self.whole or self.working):
             self._task = asyncio.create_task(self._make(), name=f"song {self.recipe.key}")
 
     async def _make(self) -> None:
@@ -110,10 +110,13 @@ class Song:
                 self._failure = failure
             else:
                 self._append(piece)
-            # Waiters look at the state that woke them; the next piece gets an event of its own.
-            self._grown.set()
-            self._grown = asyncio.Event()
-        self._grown.set()
+            self._wake()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Lets everybody who waits look again; those who then wait on do so for an event of their own."""
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
 
     def _append(self, piece: bytes | None) -> None:
         if piece is not None:

@@ -1,6 +1,7 @@
 """Musical time: from beats to seconds, with swing inside each beat and a ritardando before the last chord.
 
-Invariant: later beats never come earlier in seconds. It must not know notes or chords.
+Invariant: later beats never come earlier in seconds.
+It must not know chords, sections or sound.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 What makes a tune is kept apart from chance: `Tune` holds one motif (rhythm draw, contour, reach), and every line of a
 section states it again over its own chords, so sections have a hook and their repetitions are recognised.
-Invariant: notes that are long or on a strong beat belong to the chord; no leap is wider than an octave.
+Invariant: long notes and those on strong beats belong to the chord, others move by step; leaps are a fifth at most.
 It must not know which voice or instrument plays, nor seconds.
 """
 
@@ -53,7 +53,7 @@ def rhythm(count: int, beats: int, seed: int) -> Rhythm:
     room = beats - (1.0 if beats > 4 else 0.5)
     step = 0.5 if count <= room * 2 * 0.85 else 0.25
     slots = [number * step for number in range(int(room / step))]
-    weights = {slot: _weight(slot) + draw.uniform(0.0, 1.3) for slot in slots}
+    weights = {slot: _weight(slot) + draw.uniform(0.0, 1.9) for slot in slots}
     onsets = sorted(sorted(slots, key=lambda slot: -weights[slot])[:count])
     ends = [*onsets[1:], min(float(beats), onsets[-1] + 2.5)]
     return [(onset, min(end - onset, 2.0)) for onset, end in zip(onsets, ends, strict=True)]
@@ -67,7 +67,7 @@ def _weight(slot: float) -> float:
         return 2.5
     if in_bar % 1 == 0:
         return 2.0
-    return 1.35 if in_bar % 0.5 == 0 else 0.2
+    return 1.5 if in_bar % 0.5 == 0 else 0.2
 
 
 def sing(
@@ -75,40 +75,43 @@ def sing(
 ) -> list[int]:
     """Pitches for a line. `chord_at` takes beats from the line's start; `home` is the pitch class to end on, if any."""
     pitches: list[int] = []
-    middle = len(ladder) // 2
-    low, high = ladder[0], ladder[-1]
+    middle, top = len(ladder) // 2, len(ladder) - 1
     for number, (onset, beats) in enumerate(line):
         along = number / max(1, len(line) - 1)
-        step = (
-            middle + tune.base + round(_height(tune.shape, along) * tune.reach) + tune.wiggle[number % len(tune.wiggle)]
-        )
-        pitch = ladder[max(0, min(len(ladder) - 1, step))]
-        chord = chord_at(onset)
-        last = number == len(line) - 1
-        strong = onset % 2 == 0 or beats >= 1
-        if last and home is not None and home in chord.tones:
-            pitch = nearest(pitch, (home,), low, high)
-        elif last or strong:
-            pitch = nearest(pitch, chord.tones[:3], low, high)
-        # A pitch that has sounded twice in a row moves on: to a neighbour, or to the chord's next tone.
-        if not last and pitches[-2:] == [pitch, pitch]:
-            way = 1 if number % 2 else -1
-            turned = ladder[max(0, min(len(ladder) - 1, step + way))]
-            pitch = nearest(pitch + 4 * way, chord.tones[:3], low, high) if strong else turned
-        pitches.append(_within_reach(pitch, pitches[-1] if pitches else pitch, chord, low, high))
+        height = round(_height(tune.shape, along) * tune.reach) + tune.wiggle[number % len(tune.wiggle)]
+        wanted = ladder[max(0, min(top, middle + tune.base + height))]
+        tones = chord_at(onset).tones[:3]
+        before = pitches[-1] if pitches else wanted
+        if number == len(line) - 1:
+            pitch = nearest(before, (home,) if home in tones else tones, ladder[0], ladder[-1])
+        elif onset % 2 == 0 or beats >= 1.5:
+            pitch = _leap(wanted, before, tones, ladder, stuck=pitches[-2:] == [before, before])
+        else:
+            pitch = _step(wanted, before, ladder, stuck=len(set(pitches[-2:])) < 2)
+        pitches.append(pitch)
     return pitches
+
+
+def _leap(wanted: int, before: int, tones: Sequence[int], ladder: Sequence[int], *, stuck: bool) -> int:
+    """The chord tone nearest to `wanted` that can be reached; another one than before when the tune is stuck."""
+    within = [p for p in ladder if p % 12 in tones and abs(p - before) <= _WIDEST_LEAP and not (stuck and p == before)]
+    return min(within, key=lambda pitch: (abs(pitch - wanted), abs(pitch - before))) if within else before
+
+
+def _step(wanted: int, before: int, ladder: Sequence[int], *, stuck: bool) -> int:
+    """One or two steps of the ladder towards `wanted`; it moves on when the tune is stuck."""
+    at = min(range(len(ladder)), key=lambda index: abs(ladder[index] - before))
+    goal = min(range(len(ladder)), key=lambda index: abs(ladder[index] - wanted))
+    move = max(-2, min(2, goal - at))
+    if move == 0 and stuck:
+        move = 1 if at < len(ladder) // 2 else -1
+    return ladder[at + move]
 
 
 def _height(shape: Sequence[float], along: float) -> float:
     position = along * (len(shape) - 1)
     at = min(int(position), len(shape) - 2)
     return shape[at] + (shape[at + 1] - shape[at]) * (position - at)
-
-
-def _within_reach(pitch: int, previous: int, chord: Chord, low: int, high: int) -> int:
-    if abs(pitch - previous) <= _WIDEST_LEAP:
-        return pitch
-    return nearest(previous + (4 if pitch > previous else -4), chord.tones[:3], low, high)
 
 
 def answer(
