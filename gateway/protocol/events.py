@@ -130,7 +130,10 @@ class StreamMetadata(Struct, tag="stream.metadata"):
 
 
 class StreamGap(Struct, tag="stream.gap"):
-    """Chunks `from_seq` up to but not including `to_seq` will not come."""
+    """Chunks `from_seq` up to but not including `to_seq` will not come; of none where sound is lost before `to_seq`.
+
+    `reason`: retention (no longer kept), lag (a live listener jumped), corrupt (the provider sent no audio there).
+    """
 
     stream_id: str
     from_seq: int

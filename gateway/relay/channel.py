@@ -49,6 +49,7 @@ class Channel:
         self.end = 0
         self.end_pts = 0
         self.retained_bytes = 0
+        self.torn = False
         self.outcome: Outcome | None = None
         self.listeners: dict[Audience, None] = {}
         self.recorder = recorder
@@ -74,6 +75,7 @@ class Channel:
         """The next chunk, `duration` samples long, whose last upstream byte came in at `born`. Pumps every listener."""
         chunk = Chunk(self.rendition, self.end, self.end_pts, duration, payload, Kind.AUDIO, flags, born)
         self._chunks.append(chunk)
+        self.torn = self.torn or bool(flags & Flag.DISCONTINUITY)
         self.end += 1
         self.end_pts += duration
         self._account(payload)
@@ -129,11 +131,21 @@ class Channel:
 
     # -- the listening side ----------------------------------------------------------------------------------------
 
+    @property
+    def retained(self) -> Sequence[Chunk]:
+        """All that is kept, oldest first."""
+        return self._chunks
+
     def read(self, seq: int, max_bytes: int) -> Sequence[Chunk]:
-        """Chunks from `seq` on (which must be retained): at least one, and no more once `max_bytes` are reached."""
+        """Chunks from `seq` on (which must be retained): at least one, and no more once `max_bytes` are reached.
+
+        Where sound was lost at the provider's, the chunk behind the hole is the first of those it is read with.
+        """
         start = seq - self.first
         stop, size = start, 0
         while stop < len(self._chunks) and size < max_bytes:
+            if stop > start and self._chunks[stop].flags & Flag.DISCONTINUITY:
+                break
             size += len(self._chunks[stop].payload)
             stop += 1
         return self._chunks[start:stop]

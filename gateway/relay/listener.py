@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import StrEnum
 
 from gateway.errors import LimitError, ServiceError
-from gateway.model import Position
+from gateway.model import Flag, Position
 from gateway.relay.channel import Channel
 from gateway.relay.ports import ListenerTransport
 
@@ -98,6 +98,9 @@ class Listener:
             if not self._hold_position():
                 return
             chunks = channel.read(self.next, BATCH_BYTES)
+            if channel.torn and chunks[0].flags & Flag.DISCONTINUITY:
+                # No chunk is missing, but sound is: what the provider sent in its place was no audio.
+                self._gap(self.next, self.next, "corrupt")
             self.next += len(chunks)
             channel.tally(transport.name, len(chunks), sum([len(chunk.payload) for chunk in chunks]))
             transport.send(chunks)

@@ -64,7 +64,7 @@ class ListenerTransport(Protocol):
         ...
 
     def gap(self, from_seq: int, to_seq: int, reason: str) -> None:
-        """The chunks `from_seq` up to but not including `to_seq` will not come."""
+        """The chunks `from_seq` up to but not including `to_seq` will not come; of none, sound is lost before it."""
         ...
 
     def refused(self, error: WavegateError) -> None:

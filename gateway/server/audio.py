@@ -158,8 +158,7 @@ def _head(channel: Channel, *, chunked: bool) -> bytes:
 def _whole(request: web.Request, channel: Channel) -> web.Response:
     """A finished song: its length is known, and one range of it may be asked for."""
     init = channel.init.payload if channel.init else b""
-    chunks = channel.read(channel.first, channel.retained_bytes) if channel.end else ()
-    body = init + b"".join([chunk.payload for chunk in chunks])
+    body = init + b"".join([chunk.payload for chunk in channel.retained])
     headers = _headers(channel) | {"Accept-Ranges": "bytes"}
     wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
     if wanted is None or wanted.groups() == ("", ""):

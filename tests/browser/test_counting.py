@@ -1,6 +1,7 @@
 """The page's counter against the vectors that pin the gateway's own.
 
 Invariant under test: what the form calls fitting is what the gateway would take, as far as counting goes.
+It must not know how either of them counts.
 """
 
 import json

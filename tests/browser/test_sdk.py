@@ -1,6 +1,7 @@
 """The parts of the browser's client that need no sound: frames, close codes, and what a song does with doubles.
 
 Invariant under test: what the wire says is read as the gateway wrote it, and every close code is obeyed.
+It must not know the page.
 """
 
 import json

@@ -1,6 +1,7 @@
 """A whole gateway with its simulator on free ports, in the test's own event loop, and the client's side of a song.
 
-Invariant: everything that is started here is stopped here; every wait is bounded. It tests nothing itself.
+Invariant: everything that is started here is stopped here; every wait is bounded.
+It must not test anything itself.
 """
 
 import asyncio

@@ -116,6 +116,10 @@ SAID: list[tuple[msgspec.Struct, dict[str, Any]]] = [
         },
     ),
     (events.StreamFailed("st_1", BODY), {"type": "stream.failed", "stream_id": "st_1", "error": BODY_DOCUMENT}),
+    (
+        events.StreamQueued("st_1", 2, None),
+        {"type": "stream.queued", "stream_id": "st_1", "position": 2, "eta_ms": None},
+    ),
     (events.StreamDetached("st_1"), {"type": "stream.detached", "stream_id": "st_1"}),
     (events.StreamDetached("st_1", "r"), {"type": "stream.detached", "stream_id": "st_1", "ref": "r"}),
     (events.Goaway(5000, 250), {"type": "session.goaway", "time_left_ms": 5000, "reconnect_after_ms": 250}),

@@ -38,7 +38,7 @@ def test_chunks_follow_each_other() -> None:
     channel = open_channel()
     channel.append(b"one", 4410, Flag.RANDOM_ACCESS, 1001.0)
     channel.append(b"two", 8820, Flag.DISCONTINUITY | Flag.LAST, 1002.0)
-    first, second = channel.read(0, 1000)
+    first, second = channel.retained
     assert (first.seq, first.pts, first.duration, first.payload) == (0, 0, 4410, b"one")
     assert (second.seq, second.pts, second.duration, second.payload) == (1, 4410, 8820, b"two")
     assert (first.kind, first.flags, first.born) == (Kind.AUDIO, Flag.RANDOM_ACCESS, 1001.0)

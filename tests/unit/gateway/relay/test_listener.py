@@ -296,3 +296,16 @@ def test_what_was_sent_while_catching_up_is_counted_when_it_leaves() -> None:
     grow(channel, 3)
     listen(channel, Pipe()).leave()
     assert recorder.registry.get_sample_value("wavegate_frames_written_total", {"transport": "pipe"}) == 3.0
+
+
+def test_lost_sound_is_told_where_it_is_missing() -> None:
+    """A hole at the provider's is a gap of no chunks right before the chunk behind it, live and when catching up."""
+    channel, live, late = open_channel(), Pipe(), Pipe()
+    listen(channel, live)
+    grow(channel, 2)
+    channel.append(b"behind the hole", 4800, Flag.RANDOM_ACCESS | Flag.DISCONTINUITY, 1000.0)
+    grow(channel, 1)
+    listen(channel, late)
+    told = [("chunk", 0), ("chunk", 1), ("gap", 2, 2, "corrupt"), ("chunk", 2), ("chunk", 3)]
+    for pipe in (live, late):
+        assert [said for said in pipe.said if said[0] in ("chunk", "gap")] == told

@@ -38,7 +38,7 @@ def rendition(form: Format = MP3) -> NativeRendition:
 
 
 def chunks(channel: Channel) -> list[Chunk]:
-    return list(channel.read(0, 1 << 30))
+    return list(channel.retained)
 
 
 def sing(song: bytes, size: int, form: Format = MP3, *, complete: bool = True) -> list[Chunk]:

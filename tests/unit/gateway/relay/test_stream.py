@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.errors import RequestError
-from gateway.model import Accepted, AudioDelta, Finished, SongRequest, SourceEvent, Status
+from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
 from gateway.protocol.messages import FormatSpec
 from gateway.relay.stream import Instruments, Stream, serves
 from metrics.recorder import Recorder
@@ -220,3 +220,21 @@ async def test_audio_behind_the_last_word_is_taken_all_the_same(tasks: asyncio.T
     stream.start(tasks, ScriptedSource(*steps), ScriptedLedger())
     await within(stream.wait())
     assert (pipe.heard, stream.billed_seconds, stream.request_id) == (SONG, 0.4, "late")
+
+
+async def test_a_stream_that_waits_tells_its_place(tasks: asyncio.TaskGroup) -> None:
+    """Listeners are told the position and the estimate, the status says queued, and running once it has begun."""
+    hold = asyncio.Event()
+    source = ScriptedSource(Queued(3, 1.5), Queued(2, None), hold, *ALL)
+    stream, pipe = new_stream(), Pipe()
+    listen(stream.native, pipe)
+    stream.start(tasks, source, ScriptedLedger())
+    await until(lambda: len(news(pipe)) == 2)
+    assert news(pipe) == [
+        {"type": "stream.queued", "stream_id": stream.id, "position": 3, "eta_ms": 1500},
+        {"type": "stream.queued", "stream_id": stream.id, "position": 2, "eta_ms": None},
+    ]
+    assert (stream.status, stream.place) == (Status.QUEUED, Queued(2, None))
+    hold.set()
+    await within(stream.wait())
+    assert (stream.status, stream.place) == (Status.COMPLETED, None)

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, Status
+from gateway.relay.rendition import NativeRendition
 from gateway.relay.stream import Instruments, Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
@@ -103,6 +104,20 @@ async def test_failing_in_the_middle(tasks: asyncio.TaskGroup) -> None:
     )
     scene.ended(Status.FAILED, "upstream_interrupted", seconds=20 * FRAME_SECONDS)
     assert scene.pipe.heard == SONG
+
+
+async def test_a_last_chunk_that_cannot_be_made(
+    tasks: asyncio.TaskGroup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours on top of the provider's failure is logged, and changes neither the bill nor what is told."""
+
+    def broken(self: NativeRendition, *, complete: bool) -> None:
+        raise RuntimeError("no last chunk")
+
+    monkeypatch.setattr(NativeRendition, "finish", broken)
+    scene = await Scene(AudioDelta(SONG), UpstreamError("upstream_interrupted", "It fell silent.")).play(tasks)
+    scene.ended(Status.FAILED, "upstream_interrupted", seconds=20 * FRAME_SECONDS)
+    assert any(record.exc_info for record in caplog.records)
 
 
 async def test_a_song_without_sound(tasks: asyncio.TaskGroup) -> None:
