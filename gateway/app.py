@@ -106,8 +106,9 @@ class Gateway:
         # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
         stack.push_async_callback(tasks.__aexit__, None, None, None)
         self.hub = Hub(source, ledger, config.relay, self.recorder, tenants.limits, lease_seconds=lease)
-        await stack.enter_async_context(self.hub)
+        # The streams end first, so that everybody still connected hears how theirs ended.
         stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)
+        await stack.enter_async_context(self.hub)
         keeper = tasks.create_task(self.connections.run(), name="connections")
         stack.callback(keeper.cancel)
         services = Services(self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}")

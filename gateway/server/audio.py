@@ -42,6 +42,10 @@ class AudioConnection(SocketTransport):
         self._build = build
         self._on_gone = on_gone
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._watch_the_rest()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._on_gone()
@@ -72,7 +76,11 @@ class AudioConnection(SocketTransport):
             self.write(b"0\r\n\r\n")
         if self._transport is not None:
             self._transport.close()
-            # What is still in the buffer goes out first; whoever never takes it is cut like any other stalled client.
+            self._watch_the_rest()
+
+    def _watch_the_rest(self) -> None:
+        """What is in the buffer at the end goes out first; whoever never takes it is cut like any stalled client."""
+        if self._transport is not None and self._transport.is_closing():
             self.stalled_since = self.stalled_since or self._now()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.config.schema import Config
-from gateway.errors import AccessError, RequestError, ServiceError, WavegateError
+from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
 from gateway.model import Position, Principal
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
@@ -32,6 +32,8 @@ logger = logging.getLogger("wavegate.session")
 # A listener that joins live gets this much of the past, so that a browser starts at once.
 LIVE_BURST_MS = 500
 LONGEST_BURST_MS = 3_600_000
+# Messages that may wait behind an order that is being taken.
+MAX_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class ClientSession:
             message = messages.decode_client(text)
         except MessageError as mistake:
             self._refuse(mistake.error, mistake.ref)
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            self.turn_away(LimitError("rate_exceeded", "Too many messages at once.", retry_after=1.0))
             return
         self._waiting.append(message)
         if self._worker is None:

@@ -86,6 +86,18 @@ async def test_only_a_whole_song_ends_in_order(modern: bool, error: WavegateErro
     assert (bytes(wire.written), wire.closing, wire.aborted.is_set()) == (ending, True, False)
 
 
+async def test_room_behind_the_end_does_not_forget_the_rest() -> None:
+    """What a player has not taken of a finished song is watched like any stalled client's, also when it took a part."""
+    connection, _, _ = connected()
+    connection.resume_writing()
+    assert connection.stalled_since is None
+    connection.ended(outcome())
+    since = connection.stalled_since
+    assert since is not None
+    connection.resume_writing()
+    assert connection.stalled_since is not None
+
+
 async def test_a_listener_that_lost_its_place_is_cut() -> None:
     """There is no word for it in a body of audio: the connection breaks, so the player knows that this is no end."""
     connection, wire, _ = connected()

@@ -13,8 +13,9 @@ from websockets.frames import Opcode
 
 from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, ServiceError, UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, StreamId, TenantId
+from gateway.model import Accepted, AudioDelta, Finished, Queued, SourceEvent, StreamId, TenantId
 from gateway.protocol.frames import unpack
+from gateway.server.session import MAX_WAITING
 from tests.support.relay import TENANT, ScriptedLedger, mp3_frames, song
 from tests.support.server import KEY, Talk, soon, talk
 
@@ -177,6 +178,22 @@ async def test_what_comes_behind_an_order_waits_for_it() -> None:
         assert told == [("stream.created", 1), ("pong", "a"), ("stream.created", 2), ("error", 3), ("pong", "b")]
 
 
+async def test_only_so_much_waits_behind_an_order() -> None:
+    """A client that piles up messages while its order is taken is told, and closed with 4101."""
+    ledger = GatedLedger()
+    async with talk(asyncio.Event(), ledger=ledger) as there:
+        there.line.say(type="stream.create", input=INPUT)
+        await soon(lambda: ledger.asked == 1)
+        for number in range(MAX_WAITING):
+            there.line.say(type="ping", t=number)
+        assert [message["type"] for message in there.answers()] == ["session.created"]
+        there.line.say(type="ping", t="one too many")
+        assert (await there.answer("error"))["error"]["code"] == "rate_exceeded"
+        assert there.line.browser.close_rcvd is not None
+        assert there.line.browser.close_rcvd.code == 4101
+        ledger.gate.set()
+
+
 async def test_an_order_outlives_the_client_that_left_meanwhile() -> None:
     """The song is bought and runs, nobody listens to it, and what waited behind the order is not carried out."""
     ledger = GatedLedger()
@@ -230,6 +247,18 @@ async def test_an_order_that_is_refused_is_answered_with_its_ref() -> None:
             message = await there.answer("error")
             assert (message["ref"], message["error"]["code"]) == (ref, code)
         assert list(there.room.hub.streams) == []
+
+
+async def test_a_stream_that_waits_for_its_turn_says_where_it_stands() -> None:
+    """Whoever joins a queue that others have heard of already is told the place as well."""
+    async with talk(Queued(3, 1.25), asyncio.Event()) as there:
+        stream = await there.room.hub.create(TENANT, song(), [])
+        await soon(lambda: stream.place is not None)
+        there.answers()
+        there.line.say(type="stream.attach", stream_id=stream.id)
+        assert there.answers() == [
+            {"type": "stream.queued", "stream_id": stream.id, "position": 3, "eta_ms": 1250},
+        ]
 
 
 async def test_an_order_that_cannot_be_heard_is_bought_all_the_same() -> None:

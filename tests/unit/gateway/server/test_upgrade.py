@@ -132,6 +132,7 @@ async def test_half_a_handshake_is_refused(without: str) -> None:
     [
         (KNOWN | {"Sec-WebSocket-Version": "8"}, "/v1/ws", 400, "bad_protocol"),
         (KNOWN | {"Sec-WebSocket-Key": "short"}, "/v1/ws", 400, "bad_protocol"),
+        (KNOWN | {"Sec-WebSocket-Key": "\xff"}, "/v1/ws", 400, "bad_protocol"),
         (KNOWN | {"Sec-WebSocket-Protocol": "wavegate.v2"}, "/v1/ws", 400, "bad_protocol"),
         ({"Sec-WebSocket-Protocol": "chat, superchat"}, "/v1/ws", 400, "bad_protocol"),
         ({"Authorization": "Bearer nobody"}, "/v1/ws", 401, "bad_credentials"),
