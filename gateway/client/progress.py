@@ -60,7 +60,7 @@ class Progress:
         song = self.song
         if song is None:
             return View("connecting", waited=waited)
-        simulated = song.info is not None and song.info.simulated
+        simulated = song.info is not None and bool(song.info.simulated)
         return View(song.state, song.title, song.id, waited, simulated, song.statistics)
 
     def _draw(self) -> None:

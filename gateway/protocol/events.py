@@ -59,7 +59,7 @@ class StreamInfo(Struct):
     urls: Urls
     error: ErrorBody | None
     warnings: list[str]
-    simulated: bool
+    simulated: bool | None
 
 
 class FormatInfo(Struct):

@@ -89,7 +89,7 @@ class Stream:
         self.place: Queued | None = None
         self.error: WavegateError | None = None
         self.request_id: str | None = None
-        self.simulated = False
+        self.simulated: bool | None = None
         self.lyrics = song.input.lyrics
         self.billed_seconds = 0.0
         self.settled = False
