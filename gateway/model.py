@@ -162,3 +162,7 @@ class Chunk:
         if data is None:
             data = self._wires[build] = build(self)
         return data
+
+    def forget_wires(self) -> None:
+        """Gives their memory back; whoever comes late has them built again."""
+        self._wires.clear()

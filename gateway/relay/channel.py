@@ -19,6 +19,10 @@ from transcode.formats import Format, StreamFormat
 
 logger = logging.getLogger("wavegate.channel")
 
+# Chunks whose wire forms stay built: about ten seconds, in which almost every listener has been served. Kept for the
+# whole song they would double and treble its memory.
+WIRES_KEPT = 50
+
 
 class Audience(Protocol):
     """A listener, as far as the channel cares."""
@@ -79,6 +83,8 @@ class Channel:
         self.end += 1
         self.end_pts += duration
         self._account(payload)
+        if len(self._chunks) > WIRES_KEPT:
+            self._chunks[-1 - WIRES_KEPT].forget_wires()
         while self.retained_bytes > self._max_bytes and len(self._chunks) > 1:
             self.retained_bytes -= len(self._chunks.pop(0).payload)
             self.first += 1
