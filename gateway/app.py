@@ -9,6 +9,7 @@ import secrets
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -27,6 +28,7 @@ from gateway.server.rest import Rest, errors
 from gateway.server.session import Services
 from gateway.server.upgrade import WebSocketDoor
 from gateway.upstream.dashscope import DashScopeSource
+from gateway.upstream.flight import FlightRecorder
 from gateway.upstream.governed import GovernedSource
 from gateway.upstream.governor import Governor
 from gateway.upstream.keys import ProviderKey
@@ -96,7 +98,10 @@ class Gateway:
         tenants = Tenants(config.tenants, demo=self._demo)
         lease = config.quota.lease_seconds
         upstream = config.upstream
-        provider = DashScopeSource(upstream, ProviderKey(key, upstream.api_key_file))
+        recorder = FlightRecorder(Path(upstream.record_dir)) if upstream.record_dir is not None else None
+        if recorder is not None:
+            stack.push_async_callback(recorder.close)
+        provider = DashScopeSource(upstream, ProviderKey(key, upstream.api_key_file), recorder=recorder)
         stack.push_async_callback(provider.close)
         self.governor = Governor(upstream, self.recorder)
         retries = RetryPolicy(upstream.retry_attempts, upstream.retry_seconds)

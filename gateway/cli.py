@@ -31,6 +31,11 @@ There is no provider key, so there is nothing to serve. Two ways out:
   with a key:     {KEY_VARIABLE}=sk-... wavegate serve      (or upstream.api_key_file in the configuration)
   without a key:  wavegate serve --demo                     (a built-in simulator sings instead)"""
 
+NO_KEY_TO_PROBE = f"""\
+There is no provider key, so there is nothing to buy a song with. Two ways out:
+  in the environment:  {KEY_VARIABLE}=sk-... wavegate probe
+  in a file:           upstream.api_key_file in the configuration, and wavegate probe --config F"""
+
 
 class UsageError(Exception):
     """Wrong usage or configuration: the message is for the user, the exit code 2."""
@@ -54,7 +59,17 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--host", default="127.0.0.1")
     simulate.add_argument("--port", type=int, default=8090, metavar="N", help="port; 0 takes a free one (8090)")
     simulate.add_argument("--speed", type=float, default=1.0, metavar="X", help="times real time; 0 = at once (1)")
+    simulate.add_argument("--replay", type=Path, metavar="F", help="answer every call with this recording")
+    simulate.add_argument("--scenarios", action="store_true", help="print what a prompt may ask for, and exit")
     simulate.set_defaults(run=_simulate)
+
+    probe = commands.add_parser("probe", help="buy one song with a real key and report how the provider behaves")
+    probe.add_argument("--config", type=Path, metavar="F", help="the YAML file")
+    probe.add_argument("--prompt", metavar="P", help="what to sing about; the report does not repeat it")
+    probe.add_argument("--format", choices=("mp3", "wav"), default="mp3", help="of the song (mp3)")
+    probe.add_argument("--yes", action="store_true", help="buy without asking")
+    probe.add_argument("--save", type=Path, metavar="DIR", help="write report.json and the audio there")
+    probe.set_defaults(run=_probe)
 
     listen = commands.add_parser("listen", help="create or join a stream and write its audio")
     listen.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
@@ -203,18 +218,26 @@ def _announce(public: str, internal: str, *, demo: bool) -> None:
 def _simulate(options: argparse.Namespace) -> int:
     if options.speed < 0:
         raise UsageError("--speed is 0 or more")
-    return _run(_simulate_until_stopped(options.host, options.port, options.speed))
+    if options.scenarios:
+        from gateway.upstream.simulator.scenario import describe
+
+        print(describe())
+        return DONE
+    return _run(_simulate_until_stopped(options.host, options.port, options.speed, options.replay))
 
 
-async def _simulate_until_stopped(host: str, port: int, speed: float) -> int:
+async def _simulate_until_stopped(host: str, port: int, speed: float, replay: Path | None) -> int:
+    from gateway.upstream.recording import RecordingError
     from gateway.upstream.simulator.server import Simulator
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    simulator = Simulator(host=host, port=port, speed=speed)
+    simulator = Simulator(host=host, port=port, speed=speed, replay=replay)
     try:
         await simulator.__aenter__()
+    except RecordingError as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}.") from None
     try:
@@ -224,6 +247,34 @@ async def _simulate_until_stopped(host: str, port: int, speed: float) -> int:
     finally:
         await simulator.__aexit__(None, None, None)
     return DONE
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from gateway.upstream.keys import ProviderKey
+    from gateway.upstream.probe import command
+    from gateway.upstream.probe.purchase import Purchase
+    from gateway.upstream.probe.report import Discretion
+
+    config = load(options.config, os.environ).config
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key is None and config.upstream.api_key_file is None:
+        raise UsageError(NO_KEY_TO_PROBE)
+    prompt = command.PROMPT if options.prompt is None else options.prompt
+    secrets = _provider_secrets(config, key, demo=False)
+    log.configure(config.log.level, config.log.format, secrets=secrets)
+
+    def tell(line: str) -> None:
+        print(f"  {line}", file=sys.stderr)
+
+    try:
+        song = command.order(config.upstream, prompt, options.format, options.save)
+        purchase = Purchase(config.upstream, ProviderKey(key, config.upstream.api_key_file), song, tell=tell)
+        print(command.offer(purchase), end="", file=sys.stderr)
+        if not options.yes:
+            command.confirm(sys.stdin, sys.stderr)
+    except command.OrderError as refused:
+        raise UsageError(str(refused)) from None
+    return _run(command.probe(purchase, Discretion(secrets, prompt), options.save, out=sys.stdout, err=sys.stderr))
 
 
 def _listen(options: argparse.Namespace) -> int:

@@ -136,6 +136,9 @@ class Upstream(Section, frozen=True):
     idle_timeout: Annotated[
         Seconds, "Longest silence between two bytes of a running generation; comments count as bytes."
     ] = 60.0
+    record_dir: Annotated[
+        str | None, "Folder in which every raw answer of the provider is kept, without secrets, to be played back."
+    ] = None
     generation_timeout: Annotated[Seconds, "Longest time for one song, all tries together, once its turn has come."] = (
         1800.0
     )

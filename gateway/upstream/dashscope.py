@@ -6,8 +6,9 @@ so it is not decided here. It must not know who listens, or what the audio's byt
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from typing import Protocol
 
 import aiohttp
 
@@ -20,12 +21,36 @@ from gateway.protocol.dashscope_errors import error_from_body, find_error
 from gateway.protocol.sse import SseDecoder, SseEvent
 from gateway.upstream.audio_file import fetch
 from gateway.upstream.body import Body, beginning, soon, until
+from gateway.upstream.flight import FlightRecorder
 from gateway.upstream.keys import ProviderKey
 
 SIMULATED_HEADER = "X-Wavegate-Simulated"
 
 _MAX_ERROR_BYTES = 65536
 _SLICE_BYTES = 65536
+
+
+class Recorded(Protocol):
+    """What a call tells of itself, for whoever keeps a record of it."""
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+    def received(self, data: bytes) -> None: ...
+
+    def ended(self, error_code: str | None) -> None: ...
+
+
+class Unrecorded:
+    """Nobody keeps a record."""
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """Nothing is kept."""
+
+    def received(self, data: bytes) -> None:
+        """Nothing is kept."""
+
+    def ended(self, error_code: str | None) -> None:
+        """Nothing is kept."""
 
 
 class DashScopeSource:
@@ -35,10 +60,17 @@ class DashScopeSource:
     A `session` that is passed in stays the caller's to close; it must have no cookies and no default headers.
     """
 
-    def __init__(self, config: Upstream, key: ProviderKey, session: aiohttp.ClientSession | None = None) -> None:
+    def __init__(
+        self,
+        config: Upstream,
+        key: ProviderKey,
+        session: aiohttp.ClientSession | None = None,
+        recorder: FlightRecorder | None = None,
+    ) -> None:
         self._config = config
         self._key = key
         self._session = session
+        self._recorder = recorder
         self._owned: aiohttp.ClientSession | None = None
         base = config.base_url.rstrip("/")
         if config.workspace_id is not None:
@@ -64,8 +96,11 @@ class DashScopeSource:
         """The events of either mode, held to the promise: sound, then Finished, or an error of ours."""
         request_id: str | None = None
         heard = False
+        flight = self._recorder.start(song) if self._recorder is not None else Unrecorded()
+        told = self._streamed if song.mode is Mode.STREAM else self._filed
+        ending: str | None = "abandoned"
         try:
-            async with aclosing(self._streamed(song) if song.mode is Mode.STREAM else self._filed(song)) as events:
+            async with aclosing(told(song, flight)) as events:
                 async for event in events:
                     if isinstance(event, Accepted):
                         request_id = event.request_id or None
@@ -73,23 +108,32 @@ class DashScopeSource:
                         heard = True
                     elif not heard:
                         raise UpstreamError("upstream_empty", "The provider finished without any sound. Try again.")
+                    if isinstance(event, Finished):
+                        ending = None
                     yield event
                     if isinstance(event, Finished):
                         return
             failure = _cut(heard)
+            ending = failure.code
         except UpstreamError as error:
             failure = error
+            ending = failure.code
         except (aiohttp.ClientError, OSError) as error:
             failure = _translated(error, heard)
+            ending = failure.code
+        finally:
+            flight.ended(ending)
         failure.request_id = failure.request_id or request_id
         # Raised outside of the handlers, so that aiohttp's exception, which holds the request's headers, is let go.
         raise failure
 
-    async def _streamed(self, song: SongRequest) -> AsyncGenerator[SourceEvent]:
+    async def _streamed(self, song: SongRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
         first = soon(self._config.first_event_timeout)
-        async with self._call(song, first, {"Accept": "text/event-stream", SSE_HEADER: "enable"}) as response:
+        headers = {"Accept": "text/event-stream", SSE_HEADER: "enable"}
+        async with self._call(song, first, headers, flight) as response:
             if response.content_type != "text/event-stream":
                 said_instead = await beginning(response, self._config.idle_timeout, _MAX_ERROR_BYTES)
+                flight.received(said_instead)
                 raise find_error(response.status, said_instead) or UpstreamError(
                     "upstream_protocol", "The provider answered with something other than a stream of events."
                 )
@@ -97,6 +141,7 @@ class DashScopeSource:
             generation = GenerationDecoder(simulated=_simulated(response))
             body = Body(response, first, self._config.idle_timeout)
             while data := await body.read():
+                flight.received(data)
                 for event in sse.feed(data):
                     for said in generation.feed(event):
                         yield said
@@ -105,11 +150,12 @@ class DashScopeSource:
                 for said in _last_words(generation, event):
                     yield said
 
-    async def _filed(self, song: SongRequest) -> AsyncGenerator[SourceEvent]:
+    async def _filed(self, song: SongRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
         config = self._config
         first = soon(config.first_event_timeout)
-        async with self._call(song, first, {"Accept": "application/json"}) as response:
+        async with self._call(song, first, {"Accept": "application/json"}, flight) as response:
             body = await Body(response, first, config.idle_timeout).read_all(config.max_event_bytes)
+        flight.received(body)
         # In a thread: with the audio inside, the document may be many megabytes.
         answer = await asyncio.to_thread(decode_whole, body)
         yield Accepted(answer.request_id, _simulated(response))
@@ -132,7 +178,7 @@ class DashScopeSource:
 
     @asynccontextmanager
     async def _call(
-        self, song: SongRequest, first: float, headers: dict[str, str]
+        self, song: SongRequest, first: float, headers: dict[str, str], flight: Recorded
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         key = await self._key.current(song.model)
         headers |= {
@@ -146,9 +192,10 @@ class DashScopeSource:
             response = await self._connections().post(
                 self.url, data=request_body(song), headers=headers, allow_redirects=False, timeout=self._timeout
             )
+        flight.answered(response.status, response.headers)
         try:
             if response.status != 200:
-                error = await self._refusal(response)
+                error = await self._refusal(response, flight)
                 if error.code == "upstream_refused" and response.status in (401, 403):
                     error = self._key.refused(key, song.model, error)
                 raise error
@@ -161,8 +208,9 @@ class DashScopeSource:
             # At once, read to its end or not: what nobody waits for must end on the provider's side, too.
             response.close()
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> UpstreamError:
+    async def _refusal(self, response: aiohttp.ClientResponse, flight: Recorded) -> UpstreamError:
         body = await beginning(response, self._config.idle_timeout, _MAX_ERROR_BYTES)
+        flight.received(body)
         error = error_from_body(response.status, body)
         after = response.headers.get("Retry-After", "")
         if error.handling.retryable and after.isascii() and after.isdecimal():

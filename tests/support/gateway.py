@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -73,9 +74,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(*, speed: float = 20.0, tenants: list[Tenant] | None = None, **sections: Any) -> AsyncIterator[Bench]:
-    """A gateway with the tenants acme and other; `sections` are whole sections of the configuration."""
-    async with Simulator(speed=speed) as simulator:
+async def bench(
+    *, speed: float = 20.0, tenants: list[Tenant] | None = None, replay: Path | None = None, **sections: Any
+) -> AsyncIterator[Bench]:
+    """A gateway with the tenants acme and other; `sections` are whole sections of the configuration.
+
+    With a `replay` the provider is that recording.
+    """
+    async with Simulator(speed=speed, replay=replay) as simulator:
         config = Config(
             server=sections.get("server", Server(port=0, internal_port=0)),
             upstream=msgspec.structs.replace(

@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 
 from gateway.model import Mode, SongRequest
 from gateway.protocol.limits import PREVIEW, applied
+from gateway.upstream.simulator import vbr
+from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
 from gateway.upstream.simulator.scenario import Scenario
 
+CHANNELS = 2
 SCALE_SECONDS = 30.0
 BITRATE = 192_000
 
@@ -20,9 +23,11 @@ class Recipe:
     """`text` sets the mood, `lyrics` are sung, `gender` None means that nobody sings; `bitrate` in bit/s is for mp3.
 
     `streamed` tells a WAV whose length is not known when its header goes out. `seconds` None plays the whole song.
+    `wav` names a form of header, None for the one that fits. `garbage` is how many foreign bytes stand in the file, and
+    after how many seconds of it; with `noise` it is all foreign.
     """
 
-    scenario: str
+    tune: str
     seconds: float | None
     text: str
     lyrics: str
@@ -31,6 +36,17 @@ class Recipe:
     bitrate: int
     watermark: bool
     streamed: bool
+    id3: bool = True
+    xing: bool = False
+    vbr: bool = False
+    wav: str | None = None
+    garbage: tuple[int, float] | None = None
+    noise: bool = False
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Of a file of constant bitrate; of another one, what its encoder makes of it before the sizes are varied."""
+        return self.bitrate / 8 if self.format == "mp3" else float(SAMPLE_RATE * CHANNELS * 2)
 
     @property
     def key(self) -> str:
@@ -40,22 +56,27 @@ class Recipe:
 def recipe(request: SongRequest, scenario: Scenario | None) -> Recipe:
     """What to make for a request from which the scenario has been taken out already."""
     scenario = scenario or Scenario("song")
-    made = request.input
-    wav = made.format == "wav"
     counts = applied(request)
     text = counts.prompt or counts.lyrics or ""
     song = Recipe(
-        scenario=scenario.name,
+        tune=scenario.tune,
         seconds=scenario.seconds,
         text=text,
         lyrics=counts.lyrics or "",
         gender=_singer(request, text),
-        format=made.format,
-        bitrate=0 if wav else scenario.bitrate or BITRATE,
-        watermark=made.enable_aigc_watermark,
-        streamed=not wav or request.mode is Mode.STREAM,
+        format=request.input.format,
+        bitrate=0,
+        watermark=request.input.enable_aigc_watermark,
+        streamed=True,
+        garbage=(scenario.size, scenario.after) if scenario.fault == "garbage" else None,
+        noise=scenario.fault == "noise",
     )
-    if scenario.name == "scale":
+    if song.format == "wav":
+        song = replace(song, streamed=request.mode is Mode.STREAM, wav=scenario.wav)
+    else:
+        bitrate = vbr.BITRATE if scenario.vbr else scenario.bitrate or BITRATE
+        song = replace(song, bitrate=bitrate, id3=scenario.id3, xing=scenario.xing, vbr=scenario.vbr)
+    if song.tune == "scale":
         return replace(song, seconds=scenario.seconds or SCALE_SECONDS, text="", lyrics="", gender=None)
     return song
 

@@ -9,14 +9,15 @@ from itertools import chain
 
 import numpy as np
 
-from gateway.upstream.simulator import scale, watermark
+from gateway.upstream.simulator import damage, scale, watermark
+from gateway.upstream.simulator.heads import WAV_FORMS, id3, info_frame
 from gateway.upstream.simulator.music.composer import compose, title
 from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
 from gateway.upstream.simulator.music.synthesiser import Block, Synthesiser
-from gateway.upstream.simulator.recipe import Recipe
+from gateway.upstream.simulator.recipe import CHANNELS, Recipe
+from gateway.upstream.simulator.vbr import vary
 from transcode.encoder import Mp3Encoder, wav_header
 
-CHANNELS = 2
 _CUT_FADE = int(0.3 * SAMPLE_RATE)
 
 
@@ -30,8 +31,12 @@ class Rendering:
 
     def pieces(self) -> Iterator[bytes]:
         """The file, cut where it happens to be ready."""
-        encode = self._mp3 if self._recipe.format == "mp3" else self._wav
-        return encode(self._counted())
+        recipe = self._recipe
+        made = self._mp3() if recipe.format == "mp3" else self._wav()
+        if recipe.garbage is not None:
+            size, after = recipe.garbage
+            made = damage.spliced(made, round(after * recipe.bytes_per_second), damage.garbage(size))
+        return damage.replaced(made) if recipe.noise else made
 
     def _counted(self) -> Iterator[Block]:
         ending = [watermark.mark()] if self._recipe.watermark else []
@@ -41,7 +46,7 @@ class Rendering:
 
     def _music(self) -> Iterator[Block]:
         recipe = self._recipe
-        if recipe.scenario == "scale":
+        if recipe.tune == "scale":
             yield from scale.blocks(recipe.seconds or 0.0)
             return
         score = compose(recipe.text, lyrics=recipe.lyrics, gender=recipe.gender)
@@ -49,32 +54,25 @@ class Rendering:
         song = Synthesiser(score).blocks()
         yield from song if recipe.seconds is None else _cut(song, round(recipe.seconds * SAMPLE_RATE))
 
-    def _mp3(self, blocks: Iterator[Block]) -> Iterator[bytes]:
-        yield id3("A scale" if self._recipe.scenario == "scale" else title(self._recipe.text))
+    def _mp3(self) -> Iterator[bytes]:
+        recipe = self._recipe
+        if recipe.id3:
+            yield id3("A scale" if recipe.tune == "scale" else title(recipe.text))
+        if recipe.xing:
+            yield info_frame(b"Xing" if recipe.vbr else b"Info", recipe.bitrate)
+        yield from vary(self._encoded()) if recipe.vbr else self._encoded()
+
+    def _encoded(self) -> Iterator[bytes]:
         encoder = Mp3Encoder(SAMPLE_RATE, CHANNELS, self._recipe.bitrate)
-        for block in blocks:
+        for block in self._counted():
             yield encoder.feed(block.tobytes())
         yield encoder.flush()
 
-    def _wav(self, blocks: Iterator[Block]) -> Iterator[bytes]:
-        yield wav_header(SAMPLE_RATE, CHANNELS)
-        for block in blocks:
+    def _wav(self) -> Iterator[bytes]:
+        form = self._recipe.wav
+        yield wav_header(SAMPLE_RATE, CHANNELS) if form is None else WAV_FORMS[form](SAMPLE_RATE, CHANNELS)
+        for block in self._counted():
             yield block.tobytes()
-
-
-def id3(name: str) -> bytes:
-    """An ID3v2.4 tag with a title and the name of what made the song, as the provider's files begin with one."""
-    frames = _text_frame(b"TIT2", name) + _text_frame(b"TSSE", "Wavegate simulator")
-    return b"ID3\x04\x00\x00" + _synchsafe(len(frames)) + frames
-
-
-def _text_frame(name: bytes, text: str) -> bytes:
-    body = b"\x03" + text.encode()
-    return name + _synchsafe(len(body)) + b"\x00\x00" + body
-
-
-def _synchsafe(size: int) -> bytes:
-    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
 def _cut(blocks: Iterator[Block], samples: int) -> Iterator[Block]:

@@ -1,8 +1,8 @@
 """The simulator's door: DashScope's music call over HTTP, streamed or whole, and the files its answers point to.
 
-Invariant: what is streamed is paced by deadlines, so lateness never adds up, and a client that goes away ends its
-request at once. Every answer says that it is simulated, and nothing is kept of a request but two numbers.
-It must not know how songs are made.
+Invariant: a client that goes away ends its request at once. Every answer says that it is simulated, and nothing is kept
+of a request but two numbers, and a count where its scenario names one.
+It must not know how songs are made, nor how they are streamed.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,35 +20,27 @@ from aiohttp import web
 
 from gateway.errors import RequestError
 from gateway.model import Mode, SongRequest
-from gateway.protocol.dashscope import (
-    LEGACY_PATH,
-    PATH,
-    SSE_HEADER,
-    delta_payload,
-    error_payload,
-    parse_call,
-    stop_payload,
-    whole_payload,
-)
+from gateway.protocol.dashscope import LEGACY_PATH, PATH, SSE_HEADER, parse_call
 from gateway.protocol.limits import check
-from gateway.protocol.sse import encode_event
 from gateway.upstream.simulator import scenario as scenarios
-from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
+from gateway.upstream.simulator import shapes
+from gateway.upstream.simulator.document import Document
+from gateway.upstream.simulator.faults import NOT_FOUND, Refusal
+from gateway.upstream.simulator.performance import Facts, Pace, Performance
 from gateway.upstream.simulator.recipe import recipe
-from gateway.upstream.simulator.rendering import CHANNELS
+from gateway.upstream.simulator.replay import Replay
 from gateway.upstream.simulator.scenario import Scenario, ScenarioError
-from gateway.upstream.simulator.song import Song, SongFailed
+from gateway.upstream.simulator.song import Song
 from gateway.upstream.simulator.songbook import SongBook
+from gateway.upstream.simulator.tally import Tally
+from gateway.upstream.simulator.wire import Wire
 
 SIMULATED_HEADER = "X-Wavegate-Simulated"
 SPEED = 1.5
 """Times real time: fast enough that a player gets ahead, slow enough to see that it streams."""
 
-_SLICE_SECONDS = 0.2
 _FIRST_WAIT = (0.35, 0.8)  # seconds, at real time
-_FILE_SPEED = 8.0  # how much sooner a whole song is ready than a streamed one has been sent
 _URL_SECONDS = 24 * 3600
-_STALL_SECONDS = 60.0
 _BODY_SECONDS = 30.0
 _SHUTDOWN_SECONDS = 0.5
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
@@ -60,9 +53,7 @@ class _Refused(Exception):  # noqa: N818 - what happened to the request
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+        self.refusal = Refusal(status, code, message)
 
 
 class Simulator:
@@ -70,7 +61,8 @@ class Simulator:
 
     `port` 0 takes a free one. `speed` is a multiple of real time, 0 as fast as possible. With an `api_key` no other key
     is accepted; without one, any is. `requests` counts generation calls, refused ones too, and `charged_seconds` what
-    would have been billed: whole seconds of finished songs, and what was delivered of broken ones.
+    would have been billed: whole seconds of finished songs, and what was delivered of broken ones. With a `replay`,
+    every call is answered with that recording, whatever it asks for; RecordingError at the start if it cannot be.
     """
 
     def __init__(
@@ -81,6 +73,7 @@ class Simulator:
         speed: float = SPEED,
         api_key: str | None = None,
         book: SongBook | None = None,
+        replay: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -97,6 +90,9 @@ class Simulator:
         self._sleep = sleep
         self._random = random or random_.Random()  # noqa: S311 - names and waiting times, not secrets
         self._book = SongBook() if book is None else book
+        self._replay_path = replay
+        self._replay: Replay | None = None
+        self._tally = Tally()
         self._handlers: set[asyncio.Task[object]] = set()
         self._opened = AsyncExitStack()
         self._url = ""
@@ -107,6 +103,8 @@ class Simulator:
         return self._url
 
     async def __aenter__(self) -> Self:
+        if self._replay_path is not None:
+            self._replay = await asyncio.to_thread(Replay.load, self._replay_path)
         app = web.Application()
         for path in (PATH, LEGACY_PATH):
             app.router.add_post(path, self._generation)
@@ -145,14 +143,23 @@ class Simulator:
         self._handlers.add(task)
         try:
             self._authorise(request)
-            song_request, scenario = await self._read(request)
-            with self._book.reading(recipe(song_request, scenario)) as song:
-                sing = self._stream if song_request.mode is Mode.STREAM else self._whole
-                return await sing(request, request_id, song, scenario or Scenario("song"))
-        except _Refused as refusal:
-            return _error(refusal, request_id)
-        except SongFailed:
-            return _error(_Refused(500, "InternalError.Algo", "The song could not be made."), request_id)
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await request.read()
+            if self._replay is not None:
+                return await self._replay.give(request, speed=self._speed, clock=self._clock, sleep=self._sleep)
+            call, scenario = _understood(request, body)
+            if scenario is None:
+                return await self._answer(request, request_id, call, Scenario())
+            if scenario.times is not None and not self._tally.due(str(scenario.id), scenario.times):
+                scenario = replace(scenario, fault=None)
+            if scenario.hold:
+                await self._sleep(scenario.hold)
+            if scenario.refusal is not None and not (call.mode is Mode.STREAM and scenario.in_stream):
+                await self._sleep(scenario.wait or 0.0)
+                return shapes.refusal(scenario.refusal, request_id, scenario.shape, scenario.retry_after)
+            return await self._answer(request, request_id, call, scenario)
+        except _Refused as refused:
+            return shapes.refusal(refused.refusal, request_id)
         finally:
             self._handlers.discard(task)
 
@@ -161,93 +168,28 @@ class Simulator:
         if scheme.lower() != "bearer" or not key.strip() or (self._api_key or key.strip()) != key.strip():
             raise _Refused(401, "InvalidApiKey", "Invalid API-key provided.")
 
-    async def _read(self, request: web.Request) -> tuple[SongRequest, Scenario | None]:
-        async with asyncio.timeout(_BODY_SECONDS):
-            body = await request.read()
-        streamed = request.headers.get(SSE_HEADER, "").lower() == "enable"
-        try:
-            call = replace(parse_call(body), mode=Mode.STREAM if streamed else Mode.FILE)
-            scenario, words = scenarios.take(call.input, request.headers.get(scenarios.HEADER))
-            call = replace(call, input=words)
-            check(call if scenario is None else replace(call, input=replace(words, prompt=_ANY_PROMPT, lyrics=None)))
-        except RequestError as error:
-            if error.param == "model":
-                raise _Refused(404, "ModelNotFound", error.message) from error
-            raise _Refused(400, "InvalidParameter", error.message) from error
-        except ScenarioError as error:
-            raise _Refused(400, "InvalidParameter", str(error)) from error
-        return call, scenario
-
     # -- the answers -------------------------------------------------------------------------------------------------
 
-    async def _stream(
-        self, request: web.Request, request_id: str, song: Song, scenario: Scenario
+    async def _answer(
+        self, request: web.Request, request_id: str, call: SongRequest, scenario: Scenario
     ) -> web.StreamResponse:
         speed = self._speed if scenario.speed is None else scenario.speed
-        size = scenario.slice or max(1, round(song.bytes_per_second * _SLICE_SECONDS))
+        pace = Pace(speed, self._first_wait(scenario, speed), self._clock, self._sleep)
         expires_at = int(self._now()) + _URL_SECONDS
-        response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Request-Id": request_id})
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        position, number, billed = 0, 1, False
-        try:
-            await self._sleep(self._first_wait(scenario, speed))
-            start = self._clock()
-            while data := await song.read(position, size):
-                if speed:
-                    await self._sleep(max(0.0, start + position / song.bytes_per_second / speed - self._clock()))
-                payload = delta_payload(request_id=request_id, expires_at=expires_at, data=data)
-                await _write(response, encode_event(number, "result", 200, payload))
-                position, number = position + len(data), number + 1
-            # The provider writes the rate as a string here and as a number in the other answer.
-            payload = stop_payload(
-                request_id=request_id,
-                expires_at=expires_at,
-                url=_url(request, song, expires_at),
-                channels=CHANNELS,
-                sample_rate=str(SAMPLE_RATE),
-                lyrics=song.lyrics,
-                duration=song.duration,
-            )
-            await _write(response, encode_event(number, "result", 200, payload))
-            self.charged_seconds += song.duration
-            billed = True
-        except SongFailed:
-            payload = error_payload(
-                code="InternalError.Algo", message="The song could not be made.", request_id=request_id
-            )
-            await _write(response, encode_event(number, "error", 500, payload))
-        except (ConnectionError, TimeoutError):
-            # The client is gone or takes nothing any more: there is nobody to tell.
-            if request.transport is not None:
-                request.transport.abort()
-        finally:
-            if not billed:
-                self.charged_seconds += position / song.bytes_per_second
-        return response
-
-    async def _whole(self, request: web.Request, request_id: str, song: Song, scenario: Scenario) -> web.StreamResponse:
-        speed = self._speed if scenario.speed is None else scenario.speed
-        ready = self._clock() + self._first_wait(scenario, speed)
-        await song.finish()
-        if speed:
-            ready += song.duration / (speed * _FILE_SPEED)
-        await self._sleep(max(0.0, ready - self._clock()))
-        self.charged_seconds += song.duration
-        expires_at = int(self._now()) + _URL_SECONDS
-        return web.Response(
-            body=whole_payload(
-                request_id=request_id,
-                expires_at=expires_at,
-                url=_url(request, song, expires_at),
-                channels=CHANNELS,
-                sample_rate=SAMPLE_RATE,
-                lyrics=song.lyrics,
-                duration=song.duration,
-            ),
-            content_type="application/json",
-            headers={"X-Request-Id": request_id},
-        )
+        with self._book.reading(recipe(call, scenario)) as song:
+            facts = Facts(request_id, expires_at, _url(request, song, expires_at))
+            headers = {"Cache-Control": "no-cache", "X-Request-Id": request_id}
+            answer: Performance | Document
+            if call.mode is Mode.STREAM:
+                wire = Wire(request, scenario, "text/event-stream", headers, self._sleep)
+                answer = Performance(song, scenario, facts, wire, pace)
+            else:
+                wire = Wire(request, scenario, "application/json", headers, self._sleep)
+                answer = Document(song, scenario, facts, wire, pace)
+            try:
+                return await answer.give()
+            finally:
+                self.charged_seconds += answer.charged_seconds
 
     def _first_wait(self, scenario: Scenario, speed: float) -> float:
         if scenario.wait is not None:
@@ -262,28 +204,33 @@ class Simulator:
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         request_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        return _error(_Refused(404, "NotFound", "Request path not found."), request_id)
+        return shapes.refusal(NOT_FOUND, request_id)
+
+
+def _understood(request: web.Request, body: bytes) -> tuple[SongRequest, Scenario | None]:
+    """What is to be sung and how. Raises _Refused."""
+    streamed = request.headers.get(SSE_HEADER, "").lower() == "enable"
+    try:
+        call = replace(parse_call(body), mode=Mode.STREAM if streamed else Mode.FILE)
+        scenario, words = scenarios.take(call.input, request.headers.get(scenarios.HEADER))
+        call = replace(call, input=words)
+        if not streamed and scenario is not None and scenario.after:
+            raise ScenarioError("The option after is for streams: a call that does not stream has one moment only.")
+        check(call if scenario is None else replace(call, input=replace(words, prompt=_ANY_PROMPT, lyrics=None)))
+    except RequestError as error:
+        if error.param == "model":
+            raise _Refused(404, "ModelNotFound", error.message) from error
+        raise _Refused(400, "InvalidParameter", error.message) from error
+    except ScenarioError as error:
+        raise _Refused(400, "InvalidParameter", str(error)) from error
+    return call, scenario
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[SIMULATED_HEADER] = "true"
 
 
-async def _write(response: web.StreamResponse, event: bytes) -> None:
-    async with asyncio.timeout(_STALL_SECONDS):
-        await response.write(event)
-
-
 def _url(request: web.Request, song: Song, expires_at: int) -> str:
     """Where the finished song is, on the address by which the client found us."""
     name = f"{song.recipe.key}.{song.recipe.format}"
     return f"{request.url.origin()}/files/{name}?Expires={expires_at}&Signature=simulated"
-
-
-def _error(refusal: _Refused, request_id: str) -> web.Response:
-    return web.Response(
-        status=refusal.status,
-        body=error_payload(code=refusal.code, message=refusal.message, request_id=request_id),
-        content_type="application/json",
-        headers={"X-Request-Id": request_id},
-    )

@@ -10,8 +10,8 @@ import math
 from concurrent.futures import Executor
 
 from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
-from gateway.upstream.simulator.recipe import Recipe
-from gateway.upstream.simulator.rendering import CHANNELS, Rendering
+from gateway.upstream.simulator.recipe import CHANNELS, Recipe
+from gateway.upstream.simulator.rendering import Rendering
 from transcode.encoder import wav_header
 
 LEAD_SECONDS = 10.0
@@ -34,6 +34,7 @@ class Song:
         self._rendering = Rendering(recipe)
         self._pieces = self._rendering.pieces()
         self._data = bytearray()
+        self._mean = 0.0
         self._wanted = 0
         self._failure: BaseException | None = None
         self._grown = asyncio.Event()
@@ -58,9 +59,8 @@ class Song:
 
     @property
     def bytes_per_second(self) -> float:
-        if self.recipe.format == "mp3":
-            return self.recipe.bitrate / 8
-        return float(SAMPLE_RATE * CHANNELS * 2)
+        """Where sizes vary, the mean of what has been made."""
+        return self._mean if self.recipe.vbr and self._mean else self.recipe.bytes_per_second
 
     @property
     def duration(self) -> int:
@@ -121,9 +121,13 @@ class Song:
     def _append(self, piece: bytes | None) -> None:
         if piece is not None:
             self._data += piece
+            if self._rendering.samples:
+                # Taken here, because no piece is being made at this moment: bytes and samples belong together.
+                self._mean = len(self._data) * SAMPLE_RATE / self._rendering.samples
             return
         self.whole = True
-        if self.recipe.format == "wav" and not self.recipe.streamed:
+        recipe = self.recipe
+        if recipe.format == "wav" and not (recipe.streamed or recipe.wav or recipe.garbage or recipe.noise):
             samples = self._rendering.samples
             header = wav_header(SAMPLE_RATE, CHANNELS, samples * CHANNELS * 2)
             self._data[: len(header)] = header

@@ -254,7 +254,7 @@ async def test_a_simulator_stops_at_a_signal(
     monkeypatch: pytest.MonkeyPatch, handlers: Handlers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It tells its address and how to use it, and one signal ends it."""
-    command = asyncio.create_task(cli._simulate_until_stopped("127.0.0.1", 0, 0.0))
+    command = asyncio.create_task(cli._simulate_until_stopped("127.0.0.1", 0, 0.0, None))
     said = ""
 
     def announced() -> bool:
@@ -277,4 +277,20 @@ async def test_a_simulator_without_its_port_is_a_sentence(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(simulator_server, "Simulator", Taken)
     with pytest.raises(cli.UsageError, match=re.escape("cannot listen on 127.0.0.1:5: Address already in use.")):
-        await cli._simulate_until_stopped("127.0.0.1", 5, 1.0)
+        await cli._simulate_until_stopped("127.0.0.1", 5, 1.0, None)
+
+
+async def test_a_recording_that_is_none_is_a_sentence(tmp_path: Path, handlers: Handlers) -> None:
+    """Whoever asks to hear a file that is no recording is told so before a door opens."""
+    file = tmp_path / "song.mp3"
+    file.write_bytes(b"\xff\xfb\x90\x00")
+    with pytest.raises(cli.UsageError, match=r"song\.mp3"):
+        await cli._simulate_until_stopped("127.0.0.1", 0, 1.0, file)
+
+
+def test_the_simulator_lists_what_it_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tunes, faults and options, each on a line of its own."""
+    assert run("simulate", "--scenarios") == 0
+    said = capsys.readouterr().out
+    for name in ("scale", "throttle", "seconds="):
+        assert re.search(rf"^  {name} ", said, re.MULTILINE), name

@@ -29,13 +29,34 @@ def test_everything_audible_changes_the_key() -> None:
         recipe(REQUEST, Scenario("song", bitrate=128000)),
         recipe(REQUEST, Scenario("song", seconds=5)),
         recipe(REQUEST, Scenario("scale")),
+        recipe(REQUEST, Scenario(id3=False)),
+        recipe(REQUEST, Scenario(xing=True)),
+        recipe(REQUEST, Scenario(vbr=True)),
+        recipe(REQUEST, Scenario(fault="garbage")),
+        recipe(REQUEST, Scenario(fault="garbage", after=1)),
+        recipe(REQUEST, Scenario(fault="noise")),
+        recipe(with_input(format="wav"), Scenario(wav="0")),
     ]
-    assert len({one.key for one in [recipe(REQUEST, None), *others]}) == 10
+    assert len({one.key for one in [recipe(REQUEST, None), *others]}) == 17
 
 
 def test_pacing_does_not() -> None:
     """The same song at another speed is the same song."""
     assert recipe(REQUEST, Scenario("song", speed=3, slice=9, wait=1)) == recipe(REQUEST, None)
+    assert recipe(REQUEST, Scenario(fault="cut", after=3, size=9, lines="cr")) == recipe(REQUEST, None)
+
+
+def test_options_of_the_other_format_do_not() -> None:
+    """A WAV has no tag and no Info frame, an mp3 no other WAV header."""
+    wav = with_input(format="wav")
+    assert recipe(wav, Scenario(id3=False, xing=True, vbr=True, bitrate=64000)) == recipe(wav, None)
+    assert recipe(REQUEST, Scenario(wav="short")) == recipe(REQUEST, None)
+
+
+def test_how_many_bytes_a_second_has() -> None:
+    """An mp3 has its bitrate, a WAV four bytes a sample."""
+    assert recipe(REQUEST, None).bytes_per_second == 24000
+    assert recipe(with_input(format="wav"), None).bytes_per_second == 192000
 
 
 def test_the_scale_does_not_care_for_words() -> None:

@@ -7,6 +7,7 @@ It must not know who listens.
 import io
 import wave
 from dataclasses import replace
+from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from gateway.upstream.simulator import scale, watermark
 from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
 from gateway.upstream.simulator.recipe import Recipe
-from gateway.upstream.simulator.rendering import Rendering, id3
+from gateway.upstream.simulator.rendering import Rendering
 
 SCALE = Recipe("scale", 3.0, "", "", None, "mp3", 192000, watermark=False, streamed=True)
 SONG = Recipe("song", 2.0, "a song about the sea", "", "female", "wav", 0, watermark=False, streamed=True)
@@ -68,12 +69,47 @@ def test_the_mark_is_appended() -> None:
     assert marked.samples == 3 * SAMPLE_RATE + round(watermark.SECONDS * SAMPLE_RATE)
 
 
-def test_tags_hold_any_title() -> None:
-    """The tag's size is right for non-ASCII titles, so that a decoder finds both its texts."""
-    data = id3("江南古筝")
-    size = (data[6] << 21) | (data[7] << 14) | (data[8] << 7) | data[9]
-    assert len(data) == size + 10
-    assert "江南古筝".encode() in data
+@pytest.mark.parametrize(
+    ("changes", "head"),
+    [
+        ({"id3": False}, b"\xff\xfb"),
+        ({"id3": False, "xing": True}, b"\xff\xfb\xb4\x00" + bytes(32) + b"Info"),
+        ({"xing": True}, b"ID3\x04"),
+        ({"id3": False, "xing": True, "vbr": True, "bitrate": 128000}, b"\xff\xfb\x94\x00" + bytes(32) + b"Xing"),
+    ],
+)
+def test_what_stands_before_the_sound(changes: dict[str, Any], head: bytes) -> None:
+    """Tag and Info frame are there or not, as wanted, and the sound is the same with each of them."""
+    data = b"".join(Rendering(replace(SCALE, **changes)).pieces())
+    assert data.startswith(head)
+    assert (b"Info" in data[:1000]) == ("xing" in changes and "vbr" not in changes)
+    assert decode(data).shape[1] == pytest.approx(3 * SAMPLE_RATE, abs=5000)
+
+
+@pytest.mark.parametrize("after", [0.0, 1.0, 99.0])
+def test_garbage_stands_where_it_was_wanted(after: float) -> None:
+    """In the midst of the song's own bytes, before them, or behind the last."""
+    clean = b"".join(Rendering(SCALE).pieces())
+    data = b"".join(Rendering(replace(SCALE, garbage=(500, after))).pieces())
+    at = min(len(clean), round(after * 24000))
+    assert data[:at] + data[at + 500 :] == clean
+    assert len(data) == len(clean) + 500
+
+
+def test_noise_is_as_long_as_the_song() -> None:
+    """Nothing of the song is left but its length."""
+    clean, noise = (b"".join(Rendering(replace(SCALE, noise=noise)).pieces()) for noise in (False, True))
+    assert len(clean) == len(noise)
+    assert noise[:2] != b"ID"
+    assert noise[5000:5100] != clean[5000:5100]
+
+
+def test_a_wav_in_another_form() -> None:
+    """Only the header differs."""
+    wav = replace(SCALE, format="wav", bitrate=0)
+    usual, long = (list(Rendering(replace(wav, wav=form)).pieces()) for form in (None, "extensible"))
+    assert usual[1:] == long[1:]
+    assert (len(usual[0]), len(long[0])) == (44, 68)
 
 
 def test_the_same_recipe_gives_the_same_bytes() -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from gateway.protocol.dashscope import LEGACY_PATH, PATH
-from gateway.upstream.simulator import rendering, server
+from gateway.upstream.simulator import rendering, wire
 from gateway.upstream.simulator.scenario import HEADER
 from gateway.upstream.simulator.server import Simulator
 from gateway.upstream.simulator.songbook import SongBook
@@ -266,7 +266,7 @@ async def test_a_client_that_takes_nothing_is_cut(
     client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that nobody takes for too long ends the connection, and the bill says what was sent."""
-    monkeypatch.setattr(server, "_STALL_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "STALL_SECONDS", 0.05)
     charged = asyncio.Event()
 
     class Watched(Simulator):
