@@ -6,10 +6,8 @@ traceback. Commands parse, call one thing, and print; what they do lives elsewhe
 
 import argparse
 import asyncio
-import errno
 import logging
 import os
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -19,9 +17,10 @@ import msgspec
 
 from gateway import __version__, log
 from gateway.config.document import default_yaml
-from gateway.config.load import ConfigError, Loaded, load
+from gateway.config.load import ConfigError, load
 from gateway.config.schema import Config, TenantName
 from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key
+from gateway.errors import StartError
 
 DONE, FAILED, USAGE = 0, 1, 2
 KEY_VARIABLE = "DASHSCOPE_API_KEY"
@@ -102,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         # Here, where a reader that has left is no failure; Python flushes too late for that.
         sys.stdout.flush()
-    except (ConfigError, SecretFileError, UsageError) as mistake:
+    except (ConfigError, SecretFileError, StartError, UsageError) as mistake:
         print(f"wavegate: {mistake}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
@@ -114,13 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(main_coroutine: Coroutine[Any, Any, int]) -> int:
-    """Runs on uvloop where it exists."""
+def _run(main_coroutine: Coroutine[Any, Any, int | None]) -> int:
+    """Runs on uvloop where it exists; what gives no exit code has done its work."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(main_coroutine)
-    return uvloop.run(main_coroutine)
+        return asyncio.run(main_coroutine) or DONE
+    return uvloop.run(main_coroutine) or DONE
 
 
 # -- serve -----------------------------------------------------------------------------------------------------------
@@ -140,7 +139,10 @@ def _serve(options: argparse.Namespace) -> int:
     log.configure(loaded.config.log.level, loaded.config.log.format, secrets=secrets)
     for warning in loaded.warnings:
         logging.getLogger("wavegate").warning("%s", warning)
-    return _run(_serve_until_stopped(loaded, key, demo=options.demo))
+    # Imported here so that `wavegate keys new` does not wait for codecs and an HTTP server.
+    from gateway.running import serve
+
+    return _run(serve(loaded.config, key, demo=options.demo))
 
 
 def _provider_secrets(config: Config, key: str | None, *, demo: bool) -> list[Secret]:
@@ -150,66 +152,10 @@ def _provider_secrets(config: Config, key: str | None, *, demo: bool) -> list[Se
     if key is not None:
         return [Secret(key)]
     if config.upstream.api_key_file is not None:
-        # Imported here for the same reason as the gateway itself, see below.
         from gateway.upstream.keys import read_keys
 
         return read_keys(Path(config.upstream.api_key_file))
     raise UsageError(NO_KEY)
-
-
-async def _serve_until_stopped(loaded: Loaded, key: str | None, *, demo: bool) -> int:
-    # Imported here so that `wavegate keys new` does not wait for codecs and an HTTP server.
-    from gateway.app import Gateway
-
-    stop, stop_now = asyncio.Event(), asyncio.Event()
-
-    def signalled() -> None:
-        (stop_now if stop.is_set() else stop).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled)
-    gateway = Gateway(loaded.config, key, demo=demo)
-    try:
-        await gateway.__aenter__()
-    except OSError as error:
-        raise UsageError(_port_taken(error, loaded.config)) from None
-    try:
-        _announce(gateway.addresses.public, gateway.addresses.internal, demo=demo)
-        await stop.wait()
-        print("stopping: running streams may finish; Ctrl-C again stops at once", file=sys.stderr)
-        await _first(gateway.drain(), stop_now.wait())
-    finally:
-        await gateway.__aexit__(None, None, None)
-    return DONE
-
-
-async def _first(*coroutines: Coroutine[Any, Any, Any]) -> None:
-    """Until one of them is done; the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    done, _ = await asyncio.wait(tasks)
-    for task in done:
-        if not task.cancelled():
-            task.result()
-
-
-def _port_taken(error: OSError, config: Config) -> str:
-    ports = f"{config.server.host}:{config.server.port} or {config.server.internal_host}:{config.server.internal_port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {ports}: the port is taken. Choose others with --port and --internal-port."
-    return f"cannot listen on {ports}: {error.strerror or 'the address cannot be used'}."
-
-
-def _announce(public: str, internal: str, *, demo: bool) -> None:
-    print(f"Wavegate {__version__}")
-    if demo:
-        print(f"  player    {public}/        open it in a browser; the music is simulated")
-        print(f"  listen    wavegate listen --server {public} --key demo --prompt 'a calm piano tune at night'")
-    print(f"  public    {public}")
-    print(f"  internal  {internal}/metrics", flush=True)
 
 
 # -- the other commands ----------------------------------------------------------------------------------------------
@@ -223,30 +169,9 @@ def _simulate(options: argparse.Namespace) -> int:
 
         print(describe())
         return DONE
-    return _run(_simulate_until_stopped(options.host, options.port, options.speed, options.replay))
+    from gateway.running import simulate
 
-
-async def _simulate_until_stopped(host: str, port: int, speed: float, replay: Path | None) -> int:
-    from gateway.upstream.recording import RecordingError
-    from gateway.upstream.simulator.server import Simulator
-
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    simulator = Simulator(host=host, port=port, speed=speed, replay=replay)
-    try:
-        await simulator.__aenter__()
-    except RecordingError as error:
-        raise UsageError(str(error)) from None
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}.") from None
-    try:
-        print(f"DashScope simulator at {simulator.url}, {speed:g} x real time; any key is welcome")
-        print(f"  {KEY_VARIABLE}=any WAVEGATE__UPSTREAM__BASE_URL={simulator.url} wavegate serve", flush=True)
-        await stop.wait()
-    finally:
-        await simulator.__aexit__(None, None, None)
-    return DONE
+    return _run(simulate(options.host, options.port, options.speed, options.replay))
 
 
 def _probe(options: argparse.Namespace) -> int:

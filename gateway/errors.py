@@ -135,3 +135,7 @@ class UpstreamError(WavegateError):
 
 class ServiceError(WavegateError):
     """We failed the caller."""
+
+
+class StartError(Exception):
+    """A server cannot start as it was asked to; the message says why, and what to do, to whoever starts it."""
