@@ -5,13 +5,15 @@ again only while nothing has been heard; what came is kept and charged, and ever
 """
 
 import asyncio
+import json
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from gateway.config.schema import Upstream
-from tests.support.gateway import Bench, bench, hear, say, talk
+from tests.support.gateway import PROVIDER_KEY, Bench, bench, hear, say, talk
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ async def gauges(gateway: Bench) -> dict[str, float]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.mode}-{row.format}-{row.scenario.removeprefix(WHOLE)}")
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_the_provider_may_do_as_it_likes(row: Row) -> None:
-    """The row's ending, calls, seconds and gaps, and nothing left behind."""
+async def test_the_provider_may_do_as_it_likes(row: Row, caplog: pytest.LogCaptureFixture) -> None:
+    """The row's ending, calls, seconds and gaps; nothing is left behind, and the key is in nothing that was said."""
+    caplog.set_level(logging.DEBUG)
     settings = {"retry_seconds": 10.0, "requests_per_minute": 60000} | row.settings
     async with bench(upstream=Upstream(**settings)) as gateway, talk(gateway) as socket:
         prompt = f"[[{row.scenario}]] a scale for the table"
@@ -128,6 +131,8 @@ async def test_the_provider_may_do_as_it_likes(row: Row) -> None:
         assert heard.seqs == list(range(len(heard.frames)))
         gaps = [message["reason"] for message in heard.messages if message["type"] == "stream.gap"]
         assert gaps == ["corrupt"] * row.gaps
+        for text in (json.dumps(heard.messages), json.dumps(info), caplog.text):
+            assert PROVIDER_KEY not in text
         async with asyncio.timeout(10):
             while any((await gauges(gateway)).values()):
                 pass

@@ -6,7 +6,6 @@ chunks are 100 to 250 ms of whole frames; the last chunk of a whole song, and no
 
 import random
 
-import lameenc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from gateway.relay.channel import Channel
 from gateway.relay.rendition import NativeRendition
 from metrics.recorder import Recorder
 from tests.support.relay import FRAME_SAMPLES, FRAME_SECONDS, Clock, Pipe, listen, mp3_frames, new_channel, wav
+from transcode.encoder import Mp3Encoder
 from transcode.formats import MP3, WAV, Format
 
 TAG = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
@@ -25,12 +25,8 @@ TAG = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
 @pytest.fixture(scope="session")
 def encoded() -> bytes:
     """Two seconds of noise as a real MP3, 128 kbit/s at 44.1 kHz in stereo."""
-    encoder = lameenc.Encoder()
-    encoder.set_bit_rate(128)
-    encoder.set_in_sample_rate(44100)
-    encoder.set_channels(2)
-    encoder.silence()
-    return bytes(encoder.encode(random.Random(1).randbytes(2 * 44100 * 4)) + encoder.flush())
+    encoder = Mp3Encoder(44100, 2, 128_000)
+    return encoder.feed(random.Random(1).randbytes(2 * 44100 * 4)) + encoder.flush()
 
 
 def rendition(form: Format = MP3) -> NativeRendition:

@@ -45,9 +45,9 @@ def bought() -> Bought:
         song = SongRequest(model, Mode.STREAM, SongInput(prompt=PROMPT, format=form))
         purchase = Purchase(Upstream(**(settings or {})), ProviderKey("sk-not-to-be-told"), song)
         marks, log = purchase.marks, purchase.log
-        marks.connected, marks.sent, marks.answered, marks.ended = 0.1, 0.2, 0.5, 9.0
         purchase.answer = Answer("HTTP/1.1", status, headers or {}, ["vary"], simulated)
         given = mp3_song() if slices is None else slices
+        marks.connected, marks.sent, marks.answered, marks.ended = 0.1, 0.2, 0.5, max(given, default=1.0) + 0.5
         said = [
             (at, encode_event(1, "result", 200, delta_payload(request_id="r1", expires_at=1, data=data)))
             for at, data in given.items()
@@ -64,7 +64,7 @@ def bought() -> Bought:
         if failure is not None:
             purchase.interrupted = False
         if file is not None:
-            marks.fetched = 9.5
+            marks.fetched = marks.ended + 0.5
         return purchase
 
     return make

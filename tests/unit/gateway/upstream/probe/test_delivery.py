@@ -51,7 +51,12 @@ def test_speeds_are_since_the_first_sound() -> None:
     second = round(1 / FRAME_SECONDS)
     came = delivered({10.0 + n: frames(2 * second) for n in range(4)})
     sound = 2 * second * FRAME_SECONDS
-    assert came.speeds == {25: None, 50: pytest.approx(2 * sound), 75: pytest.approx(1.5 * sound), 100: pytest.approx(4 * sound / 3)}
+    assert came.speeds == {
+        25: None,
+        50: pytest.approx(2 * sound),
+        75: pytest.approx(1.5 * sound),
+        100: pytest.approx(4 * sound / 3),
+    }
     assert came.overall == pytest.approx(4 * sound / 13)
     assert came.head_start == 0
 

@@ -126,7 +126,9 @@ async def test_a_failed_song_is_not_asked_for_again(
 
 async def test_a_provider_that_is_away_costs_nothing() -> None:
     """The call was never sent, and that can be seen."""
-    purchase = await bought("http://127.0.0.1:1")
+    async with raw() as gone:
+        pass
+    purchase = await bought(gone)
     assert purchase.failure is not None
     assert purchase.failure.code == "upstream_unavailable"
     assert (purchase.marks.connected, purchase.marks.sent, purchase.answer) == (None, None, None)
@@ -213,7 +215,9 @@ async def test_the_file_is_fetched_from_listed_hosts_only(provider: Provider) ->
 
 async def test_a_file_that_cannot_be_fetched_is_told_without_its_url(provider: Provider) -> None:
     """Only the kind of the error: its text names the host, and others name the url."""
-    provider.says(DELTA + stop("http://127.0.0.1:1/song.mp3?Signature=s"))
+    async with raw() as gone:
+        pass
+    provider.says(DELTA + stop(f"{gone}/song.mp3?Signature=s"))
     purchase = await bought(provider.url, audio_hosts=["127.0.0.1:*"])
     assert purchase.file_failure == "The connection failed (ClientConnectorError)."
 
@@ -268,7 +272,9 @@ async def test_the_hosts_choice_of_protocol_is_learned(protocols: tuple[str, ...
 
 async def test_a_handshake_that_fails_is_no_failure_of_its_own() -> None:
     """The call itself will tell what is wrong with the host."""
-    purchase = await bought("https://127.0.0.1:1")
+    async with raw() as gone:
+        pass
+    purchase = await bought(gone.replace("http:", "https:"))
     assert purchase.alpn is None
     assert purchase.failure is not None
     assert purchase.failure.code == "upstream_unavailable"

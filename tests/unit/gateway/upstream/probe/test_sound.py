@@ -16,7 +16,7 @@ FRAMES = mp3_frames(20)
 SONG = b"".join(FRAMES)
 TAG = b"ID3\x04\x00\x00\x00\x00\x00\x05hello"
 INFO = (FRAMES[0][:4] + bytes(32) + b"Info" + bytes(8) + b"LAME3.100").ljust(417, b"\0")
-BETTER = (b"\xff\xfb\xb0\x64" + bytes(622))  # 192 kbit/s
+BETTER = b"\xff\xfb\xb0\x64" + bytes(622)  # 192 kbit/s
 
 
 def test_an_mp3_is_described() -> None:

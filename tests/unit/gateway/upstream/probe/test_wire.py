@@ -5,6 +5,7 @@ It must not know HTTP.
 """
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,7 @@ def test_slicing_changes_times_only(cuts: list[int], end: bytes) -> None:
     """Lines, fields and sound are the same however the bytes are cut, with each kind of line end."""
     answer = ANSWER.replace(b"\n", end)
     places = sorted({0, *(cut for cut in cuts if cut < len(answer)), len(answer)})
-    log = log_of(*(answer[low:high] for low, high in zip(places, places[1:], strict=False)))
+    log = log_of(*(answer[low:high] for low, high in pairwise(places)))
     assert [piece.data for piece in log.slices] == [b"hello", b"hello"]
     assert +log.lines.ends == {{b"\n": "LF", b"\r": "CR", b"\r\n": "CRLF"}[end]: ANSWER.count(b"\n")}
     assert len(log.lines.comments) == 2
@@ -95,7 +96,11 @@ def test_a_null_that_is_no_string_is_told_apart() -> None:
 @pytest.mark.parametrize(
     ("event", "code", "status"),
     [
-        (encode_event(2, "error", 429, error_payload(code="Throttling", message="m", request_id="r")), "Throttling", 429),
+        (
+            encode_event(2, "error", 429, error_payload(code="Throttling", message="m", request_id="r")),
+            "Throttling",
+            429,
+        ),
         (encode_event(2, "result", 200, b'{"code":"InternalError.Algo","message":"m"}'), "InternalError.Algo", 200),
         (encode_event(2, "result", 200, b"not json"), None, 200),
         (b'data:{"code":"a whole sentence","message":"m"}\n\n', None, None),
