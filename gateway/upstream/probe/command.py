@@ -56,7 +56,7 @@ def offer(purchase: Purchase) -> str:
     model, given = purchase.song.model, purchase.song.input
     price = CNY_A_SECOND[model]
     return (
-        f"This buys one song from {purchase.url.authority} with your key, and sends one call:\n"
+        f"This buys one song from {purchase.url.host_port_subcomponent} with your key, and sends one call:\n"
         f"  {model}, {given.format}, streamed; a prompt of {len(given.prompt or '')} characters\n"
         f"  about {SONG_SECONDS} s at {price:g} CNY a second: about {SONG_SECONDS * price:.2f} CNY\n"
     )

@@ -93,6 +93,8 @@ def _silence(comments: Sequence[float], begins: float, ends: float) -> Silence:
 
 def _speed(timeline: Sequence[Moment], seconds: float) -> float | None:
     """Times real time when so much sound was there, since the first of it."""
-    reached = next(moment for moment in timeline if moment.seconds >= seconds or moment is timeline[-1])
+    # A quarter may miss the slice that ends with it by a rounding.
+    enough = seconds - 1e-6
+    reached = next(moment for moment in timeline if moment.seconds >= enough or moment is timeline[-1])
     passed = reached.at - timeline[0].at
     return reached.seconds / passed if passed > 0 else None

@@ -135,7 +135,7 @@ def find(purchase: Purchase) -> Findings:
     return Findings(
         wavegate=__version__,
         asked=Asked(
-            host=purchase.url.authority,
+            host=purchase.url.host_port_subcomponent or "",
             path=purchase.url.path,
             model=song.model,
             format=song.input.format,

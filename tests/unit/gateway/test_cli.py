@@ -6,6 +6,7 @@ It must not know what the commands do beyond calling one thing; real processes a
 
 import argparse
 import hashlib
+import io
 import re
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ import pytest
 from gateway import __version__, cli
 from gateway.client import listen as client_listen
 from gateway.config.load import load
+from gateway.upstream.probe import command
+from gateway.upstream.probe.purchase import Purchase
+from gateway.upstream.probe.report import Discretion
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +48,7 @@ def run(*arguments: str) -> int:
         ("listen",),
         ("listen", "--prompt", "a", "--stream", "b"),
         ("simulate", "--speed", "fast"),
+        ("probe", "--format", "ogg"),
     ],
 )
 def test_wrong_usage_is_two(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +161,87 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captur
     for arguments in (("check-config", str(file)), ("serve", "--demo", "--config", str(file))):
         assert run(*arguments) == 2
         assert f"{file}: the file does not exist" in capsys.readouterr().err
+
+
+# -- probing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the probe was called with: model, prompt, format, the name of its key, and where to save."""
+    calls: list[tuple[Any, ...]] = []
+
+    async def probe(purchase: Purchase, discretion: Discretion, directory: Path | None, **streams: Any) -> int:
+        song = purchase.song
+        names = [secret.reveal() for secret in discretion.secrets]
+        calls.append((song.model, song.input.prompt, song.input.format, names, discretion.prompt, directory))
+        return 4
+
+    monkeypatch.setattr(command, "probe", probe)
+    monkeypatch.setattr(cli.log, "configure", lambda *arguments, **options: None)
+    return calls
+
+
+def test_a_probe_takes_a_key(probed: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one the sentence names both ways out, and nothing is bought."""
+    assert run("probe", "--yes") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "DASHSCOPE_API_KEY=sk-... wavegate probe" in said.err
+    assert "upstream.api_key_file" in said.err
+    assert probed == []
+
+
+def test_a_probe_asks_before_it_spends(
+    probed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The price is told, and with nobody to ask nothing is bought; a prompt that cannot be is not offered."""
+    monkeypatch.setenv(cli.KEY_VARIABLE, "sk-a-key")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert run("probe") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "about 0.40 CNY" in said.err
+    assert "--yes" in said.err
+    assert run("probe", "--yes", "--prompt", "short") == 2
+    assert "CNY" not in capsys.readouterr().err
+    assert probed == []
+
+
+def test_a_probe_buys_what_was_said(
+    probed: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the key of the environment, else of the file; the code comes back."""
+    key, config = tmp_path / "key", tmp_path / "wavegate.yaml"
+    key.write_text("sk-from-file\n", encoding="ascii")
+    config.write_text(f"upstream: {{model: fun-music-preview, api_key_file: '{key}'}}\n", encoding="utf-8")
+    prompt = "five words about the rain"
+    assert run("probe", "--yes", "--config", str(config), "--prompt", prompt, "--format", "wav") == 4
+    monkeypatch.setenv(cli.KEY_VARIABLE, "sk-from-environment")
+    assert run("probe", "--yes", "--save", str(tmp_path / "found")) == 4
+    assert probed == [
+        ("fun-music-preview", prompt, "wav", ["sk-from-file"], prompt, None),
+        ("fun-music-v1", command.PROMPT, "mp3", ["sk-from-environment"], command.PROMPT, tmp_path / "found"),
+    ]
+    said = capsys.readouterr().err
+    assert "sk-from" not in said
+    assert prompt not in said
+
+
+def test_a_probe_says_what_it_does(
+    probed: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its steps go to standard error, so that standard output is the report."""
+
+    async def probe(purchase: Purchase, *arguments: Any, **streams: Any) -> int:
+        purchase._tell("a step")
+        return 0
+
+    monkeypatch.setattr(command, "probe", probe)
+    monkeypatch.setenv(cli.KEY_VARIABLE, "sk-a-key")
+    assert run("probe", "--yes") == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()[-1]) == ("", "  a step")
 
 
 # -- simulating and listening ----------------------------------------------------------------------------------------

@@ -32,7 +32,11 @@ from tests.support.relay import within
 PROMPT = "[[scale seconds=2 speed=0]] a scale for the test bench"
 
 
-def purchase(url: str, tell: Callable[[str], None] = str.strip, **settings: Any) -> Purchase:
+def silent(line: str) -> None:
+    pass
+
+
+def purchase(url: str, tell: Callable[[str], None] = silent, **settings: Any) -> Purchase:
     upstream = Upstream(base_url=url, **settings)
     return Purchase(upstream, ProviderKey(SECRET), order(upstream, PROMPT, "mp3", None), tell=tell)
 
