@@ -36,6 +36,12 @@ def test_a_house_above_its_floors_has_no_complaints() -> None:
     assert complaints({"files": files}) == []
 
 
+def test_what_a_test_made_elsewhere_is_no_room() -> None:
+    """A package of the same name in a test's own folder, run in a process of its own, is measured too: not judged."""
+    files = {"/somewhere/gateway/egg.py": _measured(10, list(range(9))), "gateway/relay/hub.py": _measured(10, [])}
+    assert complaints({"files": files}) == []
+
+
 def test_one_missing_branch_is_below_a_floor_of_all() -> None:
     """A line that ran but never went one of its ways breaks a floor of 100 per cent, and the way is named."""
     files = {"gateway/relay/hub.py": _measured(199, [], 1, [[12, -3]]), "gateway/relay/ports.py": _measured(10, [])}

@@ -51,7 +51,7 @@ class Delivery:
     on_border: int
     median_gap: float | None
     before_sound: Silence
-    longest: Silence | None
+    longest: Silence
     speeds: dict[int, float | None]
     overall: float
     head_start: float

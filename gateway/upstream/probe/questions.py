@@ -109,15 +109,16 @@ def _wav(found: Findings) -> Question:
 
 def _heartbeats(found: Findings) -> Question:
     topic = "Heartbeats in silence"
-    came = found.delivery
-    silences = [silence for silence in (came and came.before_sound, came and came.longest) if silence]
-    longest = max(silences, key=lambda silence: silence.seconds, default=None)
-    if found.wire.comments == 0 and (longest is None or longest.seconds < _SILENCE):
+    came, comments = found.delivery, found.wire.comments
+    if came is None:
+        return Question(topic, None, NO_SOUND)
+    longest = max(came.before_sound, came.longest, key=lambda silence: silence.seconds)
+    if comments == 0 and longest.seconds < _SILENCE:
         return Question(topic, None, f"no silence of {_SILENCE:g} s came, and no comment either")
-    text = f"{_count(found.wire.comments, 'comment')} in all"
-    if longest is not None:
-        text += f"; {longest.comments} in the longest silence, {longest.seconds:.1f} s"
-    return Question(topic, text)
+    return Question(
+        topic,
+        f"{_count(comments, 'comment')} in all; {longest.comments} in the longest silence, {longest.seconds:.1f} s",
+    )
 
 
 def _disconnect(found: Findings) -> Question:

@@ -110,8 +110,7 @@ def _delivery(came: Delivery, coding: Coding) -> Iterable[Row]:
     if came.median_gap is not None:
         yield "between slices", f"{came.median_gap:.3f} s median"
     for label, silence in (("before sound", came.before_sound), ("longest silence", came.longest)):
-        if silence is not None:
-            yield label, f"{silence.seconds:.2f} s from {silence.begins:.2f} s on, {silence.comments} comments in it"
+        yield label, f"{silence.seconds:.2f} s from {silence.begins:.2f} s on, {silence.comments} comments in it"
     if coding.codec:
         speeds = (f"{percent} % {'at once' if x is None else _times(x)}" for percent, x in came.speeds.items())
         yield "times real time", " · ".join(speeds)
