@@ -37,6 +37,8 @@ logger = logging.getLogger("wavegate.stream")
 
 # The ledger gets this long to take a bill before listeners are told that it is not settled yet.
 SETTLE_SECONDS = 5.0
+# Providers have been seen to end in good order, and to bill, with a container's header and nothing to hear behind it.
+SHORTEST_SONG_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +209,8 @@ class Stream:
                     self._recorder.upstream_first_audio(self.song.model, self._instruments.now() - began)
                 self._take(event)
         self._rendition.finish(complete=True)
-        if self.native.end == 0:
-            raise UpstreamError("upstream_empty", "The provider finished without any sound.")
+        if self.received_seconds < SHORTEST_SONG_SECONDS:
+            raise UpstreamError("upstream_empty", "The provider finished without any sound, or with next to none.")
 
     def _take(self, event: SourceEvent) -> None:
         if isinstance(event, AudioDelta):

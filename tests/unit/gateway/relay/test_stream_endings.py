@@ -126,6 +126,13 @@ async def test_a_song_without_sound(tasks: asyncio.TaskGroup) -> None:
     scene.ended(Status.FAILED, "upstream_empty")
 
 
+async def test_a_song_with_next_to_no_sound(tasks: asyncio.TaskGroup) -> None:
+    """A few frames and a bill for minutes are no song: it has failed, and costs what was delivered."""
+    frames = mp3_frames(3)
+    scene = await Scene(Accepted("req-1"), AudioDelta(b"".join(frames)), Finished(180.0)).play(tasks)
+    scene.ended(Status.FAILED, "upstream_empty", seconds=3 * FRAME_SECONDS)
+
+
 @pytest.mark.parametrize("size", [1000, 100_000])
 async def test_another_format_than_was_asked_for(tasks: asyncio.TaskGroup, size: int) -> None:
     """A WAV where an MP3 was asked for is a failure of the provider, however it is sliced."""
