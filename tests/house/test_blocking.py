@@ -4,6 +4,7 @@ Invariant: a function that stands in one of our packages is made by compiling it
 It must not block for longer than a call takes.
 """
 
+import threading
 import time
 from pathlib import Path
 
@@ -43,3 +44,20 @@ def test_a_blocking_call_outside_the_loop_is_allowed() -> None:
     assert callable(room)
     with blocking_calls_fail():
         room()
+
+
+@pytest.mark.blocking("the watch under test is opened here, twice would undo it too early")
+async def test_coverage_may_wait_for_its_own_lock() -> None:
+    """What the measuring tool does inside our lines is not ours: it may wait for a thread that it measures too."""
+    lock = threading.Lock()
+    lock.acquire()
+    release = threading.Timer(0.01, lock.release)
+    names: dict[str, object] = {"lock": lock}
+    exec(compile("def lock_data():\n    lock.acquire()\n", "/somewhere/coverage/collector.py", "exec"), names)
+    exec(compile("def room():\n    lock_data()\n", str(ROOT / "gateway/room.py"), "exec"), names)
+    room = names["room"]
+    assert callable(room)
+    release.start()
+    with blocking_calls_fail():
+        room()
+    release.join()
