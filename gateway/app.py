@@ -103,7 +103,7 @@ class Gateway:
             stack.push_async_callback(recorder.close)
         provider = DashScopeSource(upstream, ProviderKey(key, upstream.api_key_file), recorder=recorder)
         stack.push_async_callback(provider.close)
-        self.governor = Governor(upstream, self.recorder)
+        self.governor = Governor(upstream, self.recorder, weight=tenants.weight)
         retries = RetryPolicy(upstream.retry_attempts, upstream.retry_seconds)
         source = GovernedSource(provider, self.governor, retries, self.recorder, timeout=upstream.generation_timeout)
         ledger = MemoryLedger(tenants.limits, lease_seconds=lease)

@@ -55,12 +55,65 @@ class SongInput:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechInput:
+    """What to say, in the provider's own fields (DashScope CosyVoice and Qwen-TTS, `input`); None is its default.
+
+    `rate` and `pitch` are factors, `volume` is 0 to 100, `sample_rate` in Hz.
+    """
+
+    text: str
+    voice: str
+    format: str = "mp3"
+    sample_rate: int | None = None
+    volume: int | None = None
+    rate: float | None = None
+    pitch: float | None = None
+    seed: int | None = None
+    instruction: str | None = None
+    language_type: str | None = None
+    language_hints: tuple[str, ...] = ()
+    enable_ssml: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SongRequest:
-    """One generation to buy: already checked against the provider's limits."""
+    """One song to buy: already checked against the provider's limits."""
 
     model: str
     mode: Mode
     input: SongInput
+
+    @property
+    def words(self) -> str:
+        """What it is about, for people."""
+        return self.input.lyrics or self.input.prompt or ""
+
+    @property
+    def lyrics(self) -> str | None:
+        """What is sung, as far as the buyer said it."""
+        return self.input.lyrics
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One piece of speech to buy: already checked against the provider's limits."""
+
+    model: str
+    mode: Mode
+    input: SpeechInput
+
+    @property
+    def words(self) -> str:
+        """What is said."""
+        return self.input.text
+
+    @property
+    def lyrics(self) -> None:
+        """Nothing is sung."""
+        return None
+
+
+GenerationRequest = SongRequest | SpeechRequest
 
 
 # -- what a source says ----------------------------------------------------------------------------------------------
@@ -83,13 +136,16 @@ class AudioDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The provider's last word. `billed_seconds` is what it charges for; None when it did not say."""
+    """The provider's last word. `billed_seconds` is what it charges for, or None when it did not say, or bills by text:
+    then `billed_characters` is.
+    """
 
     billed_seconds: float | None
     sample_rate: int | None = None
     channels: int | None = None
     lyrics: str | None = None
     url: str | None = None
+    billed_characters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

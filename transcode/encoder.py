@@ -1,4 +1,4 @@
-"""PCM in, finished bytes out: a constant-bitrate MP3 encoder, and the header of a PCM WAV file.
+"""PCM in, finished bytes out: a constant-bitrate MP3 encoder.
 
 Invariant: the bytes that come out depend on the samples that went in, never on how they were sliced.
 PCM is signed 16-bit little-endian, channels interleaved. There are two LAMEs: `lameenc` where it is installed (Python
@@ -6,7 +6,6 @@ PCM is signed 16-bit little-endian, channels interleaved. There are two LAMEs: `
 It must not know containers, framing or time.
 """
 
-import struct
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Protocol
@@ -21,9 +20,6 @@ try:
     import lameenc
 except ImportError:  # pragma: no cover - which of the two is there depends on the interpreter
     lameenc = None
-
-PLACEHOLDER = 0xFFFFFFFF  # the size of a WAV whose end is not known yet; players read on to the end of the stream
-_HEADER_BYTES = 36  # what the RIFF size counts beside the samples
 
 
 class Lame(Protocol):
@@ -132,17 +128,3 @@ class Mp3Encoder:
             return b""
         lame, self._lame = self._lame, None
         return lame.finish()
-
-
-def wav_header(sample_rate: int, channels: int, data_bytes: int | None = None) -> bytes:
-    """The 44 bytes before the samples of a 16-bit PCM WAV file; `data_bytes` None says that the length is not known.
-
-    Raises `EncodeError` for values that a WAV header cannot hold.
-    """
-    data, riff = (PLACEHOLDER, PLACEHOLDER) if data_bytes is None else (data_bytes, data_bytes + _HEADER_BYTES)
-    block = 2 * channels
-    try:
-        form = struct.pack("<HHIIHH", 1, channels, sample_rate, sample_rate * block, block, 16)
-        return struct.pack("<4sI4s4sI16s4sI", b"RIFF", riff, b"WAVE", b"fmt ", 16, form, b"data", data)
-    except struct.error as error:
-        raise EncodeError(f"no WAV holds {channels} channels at {sample_rate} Hz, {data_bytes} bytes") from error

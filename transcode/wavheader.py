@@ -1,4 +1,5 @@
-"""The header of a WAV file (RIFF or RF64), read while it arrives: where the samples begin and how they are coded.
+"""The header of a WAV file (RIFF or RF64): read while it arrives, where the samples begin and how they are coded; and
+written, for 16-bit PCM.
 
 Invariant: only codings that a decoder was shown to survive are let through, with channels, rate and block size checked
 against each other; everything else is `UnknownFormat` with a sentence that says what it was. Every byte before the
@@ -8,7 +9,7 @@ samples is kept. It must not know what happens to the samples.
 import struct
 from dataclasses import dataclass
 
-from transcode.errors import UnknownFormat
+from transcode.errors import EncodeError, UnknownFormat
 
 MAX_HEADER = 64 << 10
 RATES = range(8000, 192001)
@@ -23,7 +24,10 @@ _CODECS = {
 }
 # An extensible header names its coding by a GUID: the old number, then these octets.
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-_ELSEWHERE = 0xFFFFFFFF  # the length stands in RF64's ds64 chunk, or nowhere
+# As a size read: the length stands in RF64's ds64 chunk, or nowhere. As one written: the end is not known yet, and
+# players read on to the end of the stream.
+PLACEHOLDER = 0xFFFFFFFF
+_HEADER_BYTES = 36  # what the RIFF size counts beside the samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class WavHeader:
     def _samples(self, body: int, size: int) -> None:
         if self._form is None:
             raise UnknownFormat("this WAV does not say how its samples are coded")
-        self.declared = self._long if size == _ELSEWHERE else size
+        self.declared = self._long if size == PLACEHOLDER else size
         self.init = bytes(self._head[:body])
         self.payload = bytes(self._head[body:])
         self._head.clear()
@@ -111,3 +115,17 @@ def _coding(form: bytes) -> Coding:
     if block != channels * bits // 8:
         raise UnknownFormat(f"a WAV of {channels} channels of {bits} bits in blocks of {block} bytes")
     return Coding(codec, rate, channels, block)
+
+
+def wav_header(sample_rate: int, channels: int, data_bytes: int | None = None) -> bytes:
+    """The 44 bytes before the samples of a 16-bit PCM WAV file; `data_bytes` None says that the length is not known.
+
+    Raises `EncodeError` for values that a WAV header cannot hold.
+    """
+    data, riff = (PLACEHOLDER, PLACEHOLDER) if data_bytes is None else (data_bytes, data_bytes + _HEADER_BYTES)
+    block = 2 * channels
+    try:
+        form = struct.pack("<HHIIHH", 1, channels, sample_rate, sample_rate * block, block, 16)
+        return struct.pack("<4sI4s4sI16s4sI", b"RIFF", riff, b"WAVE", b"fmt ", 16, form, b"data", data)
+    except struct.error as error:
+        raise EncodeError(f"no WAV holds {channels} channels at {sample_rate} Hz, {data_bytes} bytes") from error

@@ -18,6 +18,7 @@ from msgspec.structs import fields
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
 Seconds = Annotated[float, Meta(gt=0, le=1e9, description="a number of seconds greater than 0")]
 Count = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
+Weight = Annotated[float, Meta(gt=0, le=1000, description="a number greater than 0 and up to 1000")]
 AtLeastOne = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
 HttpUrl = Annotated[
     str,
@@ -106,7 +107,7 @@ class Upstream(Section, frozen=True):
         WorkspaceId | None, "A workspace's id, such as llm-xxx: its own host is used in place of base_url."
     ] = None
     path: Annotated[
-        UrlPath, "Path of the generation call; the older /api/v1/services/audio/tts/SpeechSynthesizer also works here."
+        UrlPath, "Path of the call for songs; the older /api/v1/services/audio/tts/SpeechSynthesizer also works here."
     ] = "/api/v1/services/audio/music/generation"
     api_key_file: Annotated[
         str | None, "File that holds the provider key; a changed file is used by the next generation.", SECRET
@@ -129,6 +130,11 @@ class Upstream(Section, frozen=True):
         Count, "How often a generation that failed before its first sound is tried again; 0 is never."
     ] = 3
     retry_seconds: Annotated[Seconds, "The last of these tries begins within this time of the first."] = 60.0
+    circuit_failures: Annotated[
+        AtLeastOne,
+        "Failures of the provider in a row after which it is given a pause, and new generations are refused.",
+    ] = 5
+    circuit_seconds: Annotated[Seconds, "How long that pause is; then one generation tries whether it is over."] = 15.0
     connect_timeout: Annotated[Seconds, "Until the connection to the provider stands."] = 5.0
     first_event_timeout: Annotated[Seconds, "Until the provider's first byte; a song may take minutes to begin."] = (
         300.0
@@ -196,6 +202,9 @@ class Tenant(Section, frozen=True):
     abandon: Annotated[
         Abandon, "When the last listener leaves: finish, cancel, or a grace time such as 30s.", PENDING
     ] = "finish"
+    weight: Annotated[Weight, "Share of the provider while tenants wait for it: 2 is admitted twice as often as 1."] = (
+        1.0
+    )
     limits: Limits = Limits()
 
 

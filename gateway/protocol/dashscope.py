@@ -1,24 +1,24 @@
-"""DashScope's music call, sans-I/O: the request body and the answers, in both directions.
+"""DashScope's answers, sans-I/O: the envelope that all families of models share, in both directions.
 
-Invariant: only documented fields are sent, and what comes in is either one of our events or an UpstreamError.
-Audio is base64 on the wire and becomes bytes while the JSON is parsed, with no copy in between. The inverse, which
-the simulator speaks, stands in the same file so that the two cannot drift apart. It must not know HTTP or the key.
+Invariant: what comes in is either one of our events or an UpstreamError. Audio is base64 on the wire and becomes bytes
+while the JSON is parsed, with no copy in between. The inverse, which the simulator speaks, stands in the same file so
+that the two cannot drift apart. It must not know HTTP, the key, or how a call is written: each family's file does.
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from gateway.errors import RequestError, UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, Mode, SongInput, SongRequest, SourceEvent
+from gateway.errors import UpstreamError
+from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.protocol.dashscope_errors import classify, error_from_body, find_error
-from gateway.protocol.limits import applied
+from gateway.protocol.family import LastWord
 from gateway.protocol.sse import SseEvent
 
-PATH = "/api/v1/services/audio/music/generation"
-LEGACY_PATH = "/api/v1/services/audio/tts/SpeechSynthesizer"
 SSE_HEADER = "X-DashScope-SSE"
 
 # The provider writes numbers as strings here and there (sample_rate is an int in one answer, a string in the other).
@@ -44,6 +44,7 @@ class _Output(msgspec.Struct):
 
 class _Usage(msgspec.Struct):
     duration: _Number = None
+    characters: _Number = None
 
 
 class _Answer(msgspec.Struct):
@@ -54,42 +55,11 @@ class _Answer(msgspec.Struct):
     message: str | None = None
 
 
-class _CallInput(msgspec.Struct):
-    prompt: str | msgspec.UnsetType | None = msgspec.UNSET
-    lyrics: str | msgspec.UnsetType | None = msgspec.UNSET
-    gender: str | msgspec.UnsetType | None = msgspec.UNSET
-    is_instrumental: bool = False
-    format: str = "mp3"
-    enable_aigc_watermark: bool = False
-
-
-class _Call(msgspec.Struct):
-    model: str
-    input: _CallInput
-
-
 _answers = msgspec.json.Decoder(_Answer)
-_calls = msgspec.json.Decoder(_Call)
+_NOTHING: Mapping[str, Any] = {}
 
 
 # -- what the gateway says and hears ---------------------------------------------------------------------------------
-
-
-def request_body(song: SongRequest) -> bytes:
-    """The JSON of the call: the fields that count for this song, each switch said explicitly."""
-    fields = applied(song)
-    call = _Call(
-        song.model,
-        _CallInput(
-            prompt=fields.prompt or msgspec.UNSET,
-            lyrics=fields.lyrics or msgspec.UNSET,
-            gender=fields.gender or msgspec.UNSET,
-            is_instrumental=fields.is_instrumental,
-            format=fields.format,
-            enable_aigc_watermark=fields.enable_aigc_watermark,
-        ),
-    )
-    return msgspec.json.encode(call)
 
 
 class GenerationDecoder:
@@ -173,8 +143,10 @@ def _unreadable() -> UpstreamError:
 def _finished(answer: _Answer) -> Finished:
     output = answer.output or _Output()
     extra = output.extra_info or _ExtraInfo()
+    usage = answer.usage or _Usage()
     return Finished(
-        billed_seconds=_number(answer.usage.duration if answer.usage else None),
+        billed_seconds=_number(usage.duration),
+        billed_characters=_whole(usage.characters),
         sample_rate=_whole(extra.sample_rate),
         channels=_whole(extra.channels),
         lyrics=extra.lyrics,
@@ -195,49 +167,21 @@ def _whole(value: _Number) -> int | None:
     return int(number) if number else None
 
 
-# -- the inverse: what the simulator hears and says ------------------------------------------------------------------
+# -- the inverse: what the simulator says ----------------------------------------------------------------------------
 
 
-def parse_call(body: bytes) -> SongRequest:
-    """The song that a call asks for, as mode stream. Raises RequestError `invalid_request`; checks no limits."""
-    try:
-        call = _calls.decode(body)
-    except (ValueError, RecursionError):
-        raise RequestError("invalid_request", "The body must be a JSON object with model and input.") from None
-    fields = call.input
-    return SongRequest(
-        call.model,
-        Mode.STREAM,
-        SongInput(
-            prompt=fields.prompt or None,
-            lyrics=fields.lyrics or None,
-            gender=fields.gender or None,
-            is_instrumental=fields.is_instrumental,
-            format=fields.format,
-            enable_aigc_watermark=fields.enable_aigc_watermark,
-        ),
-    )
-
-
-def delta_payload(*, request_id: str, expires_at: int, data: bytes) -> bytes:
-    """An interim event's JSON: a slice of the song and nothing about it."""
+def delta_payload(*, request_id: str, expires_at: int, data: bytes, output: Mapping[str, Any] = _NOTHING) -> bytes:
+    """An interim event's JSON: a slice of the sound, and in `output` what the family says beside it."""
     audio = {"data": data, "expires_at": expires_at, "id": f"audio_{request_id}"}
-    return msgspec.json.encode({"output": {"audio": audio, "finish_reason": "null"}, "request_id": request_id})
+    document = {"output": {"audio": audio, **output, "finish_reason": "null"}, "request_id": request_id}
+    return msgspec.json.encode(document)
 
 
-def stop_payload(
-    *, request_id: str, expires_at: int, url: str, channels: int, sample_rate: int | str, lyrics: str, duration: int
-) -> bytes:
-    """The last event's JSON: no audio, and everything that is known only now. `duration` is billed seconds."""
+def stop_payload(*, request_id: str, expires_at: int, url: str, said: LastWord) -> bytes:
+    """The last event's JSON: no audio, and everything that is known only now."""
     audio = {"data": "", "expires_at": expires_at, "id": f"audio_{request_id}", "url": url}
-    extra = {"channels": channels, "sample_rate": sample_rate, "lyrics": lyrics}
-    return msgspec.json.encode(
-        {
-            "output": {"audio": audio, "extra_info": extra, "finish_reason": "stop"},
-            "usage": {"duration": duration},
-            "request_id": request_id,
-        }
-    )
+    output = {"audio": audio, **said.output, "finish_reason": "stop"}
+    return msgspec.json.encode({"output": output, "usage": said.usage, "request_id": request_id})
 
 
 # The answer to a call that does not stream is one document of the same shape as the last event of one that does.

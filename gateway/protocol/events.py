@@ -13,10 +13,14 @@ from gateway.errors import WavegateError
 
 
 class Usage(Struct):
-    """`audio_seconds` received so far or billed at the end; `settled` once the bill is final."""
+    """`audio_seconds` received so far or billed at the end; `settled` once the bill is final.
+
+    `characters` is what the provider billed where its model counts text.
+    """
 
     audio_seconds: float
     settled: bool
+    characters: int | UnsetType = UNSET
 
 
 class Urls(Struct):

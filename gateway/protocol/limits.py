@@ -20,7 +20,7 @@ GENDERS = ("male", "female")
 FORMATS = ("mp3", "wav")
 
 # Unicode 17, Script=Han, as \p{Script=Han} has it in a browser; Python's re does not know scripts.
-_HAN = (
+HAN = (
     "\u2e80-\u2e99\u2e9b-\u2ef3\u2f00-\u2fd5\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufa6d\ufa70-\ufad9\U00016fe2-\U00016fe3\U00016ff0-\U00016ff6\U00020000-\U0002a6df\U0002a700-\U0002b81d"
     "\U0002b820-\U0002cead\U0002ceb0-\U0002ebe0\U0002ebf0-\U0002ee5d\U0002f800-\U0002fa1d\U00030000-\U0003134a"
@@ -28,10 +28,10 @@ _HAN = (
 )
 # Latin letters with and without accents, and their full-width forms: what English in a song may be written in.
 _LATIN = "A-Za-zªºÀ-ÖØ-öø-ʸᴀ-ᶿḀ-ỿⱠ-Ɀ꜠-ꟿﬀ-ﬆＡ-Ｚａ-ｚ"
-_han = re.compile(f"[{_HAN}]")
-_known = re.compile(f"[{_HAN}{_LATIN}]")
+_han = re.compile(f"[{HAN}]")
+_known = re.compile(f"[{HAN}{_LATIN}]")
 _letter_or_digit = re.compile(r"[^\W_]")
-_other_than_han = re.compile(rf"[^\W_{_HAN}]")
+_other_than_han = re.compile(rf"[^\W_{HAN}]")
 _tag = re.compile(r"\[[A-Za-z][A-Za-z0-9 _-]{0,30}\]")
 
 # No text that fits a band comes near this many characters; what is longer is not worth the time to count it.

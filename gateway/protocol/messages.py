@@ -34,7 +34,7 @@ class Since(Struct, frozen=True):
 
 
 class InputSpec(Struct, frozen=True):
-    """`input` of a create request, in the provider's fields."""
+    """`input` of a create request, in the provider's fields: those of songs, then those of speech."""
 
     prompt: str | None = None
     lyrics: str | None = None
@@ -42,6 +42,17 @@ class InputSpec(Struct, frozen=True):
     is_instrumental: bool = False
     format: str | None = None
     enable_aigc_watermark: bool = False
+    text: str | None = None
+    voice: str | None = None
+    sample_rate: int | None = None
+    volume: int | None = None
+    rate: float | None = None
+    pitch: float | None = None
+    seed: int | None = None
+    instruction: str | None = None
+    language_type: str | None = None
+    language_hints: tuple[str, ...] = ()
+    enable_ssml: bool = False
 
 
 class CreateBody(Struct, frozen=True):

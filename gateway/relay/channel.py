@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gateway.errors import WavegateError
 from gateway.model import Chunk, Flag, Kind, Position, RenditionId
-from gateway.relay.outcome import Outcome
+from gateway.relay.outcome import Bill, Outcome
 from metrics.recorder import Recorder
 from transcode.formats import Format, StreamFormat
 
@@ -95,7 +95,7 @@ class Channel:
             if chunk.seq == 0:
                 self.recorder.relay_first_audio(now - self._first_byte_at)
 
-    def close(self, error: WavegateError | None, *, billed_seconds: float, settled: bool) -> None:
+    def close(self, error: WavegateError | None, bill: Bill) -> None:
         """Nothing follows: listeners that have heard everything are told now, the others when they have."""
         self.outcome = Outcome(
             self.rendition.stream_id,
@@ -104,8 +104,7 @@ class Channel:
             self.end,
             self._total_bytes,
             self._hash.hexdigest(),
-            billed_seconds,
-            settled,
+            bill,
         )
         self._fan_out()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from gateway.config.schema import Limits, Relay
 from gateway.errors import LimitError, RequestError, ServiceError
 from gateway.log import event as log_event
-from gateway.model import RenditionId, SongRequest, StreamId, TenantId
+from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
 from gateway.relay.channel import Channel
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.ports import Ledger, ListenerTransport, Source
@@ -71,7 +71,7 @@ class Hub:
 
     # -- streams ---------------------------------------------------------------------------------------------------
 
-    async def create(self, tenant: TenantId, song: SongRequest, warnings: list[str]) -> Stream:
+    async def create(self, tenant: TenantId, request: GenerationRequest, warnings: list[str]) -> Stream:
         """Buys a song. Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping."""
         self._check_open()
         rendition = self._new_rendition()
@@ -85,10 +85,12 @@ class Hub:
         except ServiceError:
             await self._ledger.settle(rendition.stream_id, 0.0)
             raise
-        stream = Stream(rendition, tenant, song, warnings, self._instruments, self.config.max_stream_bytes)
+        stream = Stream(rendition, tenant, request, warnings, self._instruments, self.config.max_stream_bytes)
         self._streams[stream.id] = stream
         stream.start(self._tasks, self._source, self._ledger)
-        log_event(logger, "stream created", stream=stream.id, tenant=tenant, model=song.model, mode=song.mode.value)
+        log_event(
+            logger, "stream created", stream=stream.id, tenant=tenant, model=request.model, mode=request.mode.value
+        )
         return stream
 
     def _check_open(self) -> None:

@@ -1,4 +1,4 @@
-"""How a rendition ended, as its listeners are told.
+"""How a rendition ended and what its stream cost, as its listeners are told.
 
 Invariant: exactly one of a whole song and an error: `error` is None when, and only when, the song is complete.
 It must not know who listens.
@@ -11,11 +11,20 @@ from gateway.model import StreamId
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """`chunks`, `size` (bytes) and `sha256` are of the joined payloads from seq 0 on, init first.
+class Bill:
+    """What a stream cost: seconds of audio, `settled` once the ledger has taken them.
 
-    `billed_seconds` is what the stream cost, `settled` whether the ledger has taken it.
+    `characters` is what the provider bills where its model counts text.
     """
+
+    seconds: float
+    settled: bool
+    characters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`chunks`, `size` (bytes) and `sha256` are of the joined payloads from seq 0 on, init first."""
 
     stream_id: StreamId
     error: WavegateError | None
@@ -23,5 +32,4 @@ class Outcome:
     chunks: int
     size: int
     sha256: str
-    billed_seconds: float
-    settled: bool
+    bill: Bill

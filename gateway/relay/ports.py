@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from gateway.errors import WavegateError
-from gateway.model import Chunk, Position, SongRequest, SourceEvent, StreamId, TenantId
+from gateway.model import Chunk, GenerationRequest, Position, SourceEvent, StreamId, TenantId
 from gateway.relay.outcome import Outcome
 from transcode.formats import StreamFormat
 
@@ -17,7 +17,9 @@ from transcode.formats import StreamFormat
 class Source(Protocol):
     """Where songs are bought."""
 
-    def open(self, song: SongRequest, tenant: TenantId) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
+    def open(
+        self, request: GenerationRequest, tenant: TenantId
+    ) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
         """One paid generation: ends with Finished or raises UpstreamError. Leaving the context lets the upstream go."""
         ...
 

@@ -8,7 +8,7 @@ settled exactly once, and every channel is closed with the same outcome. It must
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.errors import RequestError, ServiceError, UpstreamError, WavegateError
 from gateway.log import event as log_event
@@ -16,9 +16,9 @@ from gateway.model import (
     Accepted,
     AudioDelta,
     Finished,
+    GenerationRequest,
     Queued,
     RenditionId,
-    SongRequest,
     SourceEvent,
     Status,
     StreamId,
@@ -28,6 +28,7 @@ from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
 from gateway.protocol.messages import FormatSpec
 from gateway.relay.channel import Channel
+from gateway.relay.outcome import Bill
 from gateway.relay.ports import Ledger, Source
 from gateway.relay.rendition import NativeRendition
 from metrics.recorder import Recorder
@@ -76,14 +77,14 @@ class Stream:
         self,
         rendition: RenditionId,
         tenant: TenantId,
-        song: SongRequest,
+        request: GenerationRequest,
         warnings: list[str],
         instruments: Instruments,
         max_bytes: int,
     ) -> None:
         self.id: StreamId = rendition.stream_id
         self.tenant = tenant
-        self.song = song
+        self.request = request
         self.warnings = warnings
         self.created_at = instruments.time()
         self.finished_at: float | None = None
@@ -92,12 +93,11 @@ class Stream:
         self.error: WavegateError | None = None
         self.request_id: str | None = None
         self.simulated: bool | None = None
-        self.lyrics = song.input.lyrics
-        self.billed_seconds = 0.0
-        self.settled = False
+        self.lyrics = request.lyrics
+        self.bill = Bill(0.0, settled=False)
         self._instruments = instruments
         self._recorder = instruments.recorder
-        form = FORMATS[song.input.format]
+        form = FORMATS[request.input.format]
         self.native = Channel(rendition, form, self._recorder, max_bytes, instruments.now)
         self._rendition = NativeRendition(self.native, instruments.now)
         self._ending: WavegateError | None = None
@@ -109,9 +109,9 @@ class Stream:
     @property
     def title(self) -> str:
         """A line to show for it: the first line of its words."""
-        words = self.song.input.lyrics or self.song.input.prompt or ""
+        words = self.request.words
         lines = [line.strip() for line in words.splitlines() if line.strip() and not line.strip().startswith("[")]
-        first = lines[0] if lines else self.song.model
+        first = lines[0] if lines else self.request.model
         return first if len(first) <= 80 else first[:79] + "…"
 
     @property
@@ -122,7 +122,7 @@ class Stream:
     @property
     def audio_seconds(self) -> float:
         """What counts as used: what is billed once that is known, what was delivered until then."""
-        return self.billed_seconds if self.status.final else self.received_seconds
+        return self.bill.seconds if self.status.final else self.received_seconds
 
     @property
     def sample_rate(self) -> int | None:
@@ -142,7 +142,7 @@ class Stream:
 
     def channel_for(self, wishes: Sequence[FormatSpec]) -> Channel:
         """The channel of the first wish that can be met. Raises RequestError `unsupported_format`."""
-        if any(serves(self.song.input.format, self.native.details, wish) for wish in wishes):
+        if any(serves(self.request.input.format, self.native.details, wish) for wish in wishes):
             return self.native
         raise RequestError(
             "unsupported_format", f"This stream can be heard as: {self.native.format.name}.", param="format"
@@ -200,13 +200,13 @@ class Stream:
     async def _read(self, source: Source) -> None:
         began = self._instruments.now()
         first = True
-        async with source.open(self.song, self.tenant) as events:
+        async with source.open(self.request, self.tenant) as events:
             async for event in events:
                 if isinstance(event, Queued):
                     began = self._instruments.now()
                 if first and isinstance(event, AudioDelta):
                     first = False
-                    self._recorder.upstream_first_audio(self.song.model, self._instruments.now() - began)
+                    self._recorder.upstream_first_audio(self.request.model, self._instruments.now() - began)
                 self._take(event)
         self._rendition.finish(complete=True)
         if self.received_seconds < SHORTEST_SONG_SECONDS:
@@ -236,14 +236,15 @@ class Stream:
         else:
             seconds = self.received_seconds
         self.error = error
-        self.billed_seconds = seconds
+        characters = self._finished.billed_characters if self._finished is not None else None
+        self.bill = Bill(seconds, settled=False, characters=characters)
         self.status = self._outcome(error)
         self.finished_at = self._instruments.time()
         try:
             await self._settle(ledger, seconds)
         finally:
-            self.native.close(error, billed_seconds=seconds, settled=self.settled)
-        self._recorder.stream_ended(self.song.model, self.status)
+            self.native.close(error, self.bill)
+        self._recorder.stream_ended(self.request.model, self.status)
         if isinstance(error, UpstreamError):
             self._recorder.upstream_error(error.code)
         log_event(
@@ -277,5 +278,5 @@ class Stream:
         except Exception:
             logger.exception("stream %s is not settled: %.3f seconds", self.id, seconds)
         else:
-            self.settled = True
+            self.bill = replace(self.bill, settled=True)
             self._recorder.audio_seconds(self.tenant, "settled", seconds)

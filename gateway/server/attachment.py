@@ -11,6 +11,7 @@ from gateway.model import Chunk, Position, TenantId
 from gateway.protocol import events, frames
 from gateway.relay.outcome import Outcome
 from gateway.relay.stream import Stream
+from gateway.server.view import usage
 from gateway.server.websocket import WebSocketConnection
 from transcode.formats import StreamFormat
 
@@ -95,7 +96,6 @@ class Attachment:
         if outcome.error is not None:
             self._connection.say(events.StreamFailed(outcome.stream_id, events.ErrorBody.of(outcome.error)))
         else:
-            usage = events.Usage(outcome.billed_seconds, outcome.settled)
             self._connection.say(
                 events.StreamCompleted(
                     outcome.stream_id,
@@ -103,7 +103,7 @@ class Attachment:
                     outcome.chunks,
                     outcome.size,
                     outcome.sha256,
-                    usage,
+                    usage(outcome.bill),
                 )
             )
         self._on_end(self, None)

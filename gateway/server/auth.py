@@ -94,6 +94,11 @@ class Tenants:
         found = self._by_id.get(tenant)
         return found.limits if found else Limits()
 
+    def weight(self, tenant: TenantId) -> float:
+        """Its share of the provider while tenants wait; a tenant that is gone has a new one's."""
+        found = self._by_id.get(tenant)
+        return found.weight if found else 1.0
+
     def _check_origin(self, tenant: Tenant, origin: str | None) -> None:
         if origin is None:
             return

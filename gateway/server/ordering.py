@@ -1,17 +1,22 @@
-"""From what a client asked for to a song that may be bought: defaults filled in, the provider's limits checked.
+"""From what a client asked for to a request that may be bought: defaults filled in, the provider's limits checked.
 
 Invariant: nothing has been spent when this says no. REST and WebSocket come through the same function.
 It must not know sockets, tenants or the ledger.
 """
 
 from collections.abc import Sequence
+from dataclasses import MISSING
+from dataclasses import fields as fields_of
+from typing import Any
+
+from msgspec.structs import fields
 
 from gateway.errors import RequestError
-from gateway.model import Mode, SongInput, SongRequest
-from gateway.protocol import limits
-from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, StreamCreate
+from gateway.model import GenerationRequest, Mode
+from gateway.protocol.families import family_of
+from gateway.protocol.family import ModelFamily
+from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
 from gateway.relay.stream import serves
-from transcode.formats import FORMATS
 
 
 def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
@@ -22,34 +27,41 @@ def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
     return [FormatSpec(wish) if isinstance(wish, str) else wish for wish in several]
 
 
-def song_of(body: CreateBody | StreamCreate, default_model: str) -> tuple[SongRequest, list[str]]:
-    """The song to buy and the warnings its buyer should see. Raises RequestError naming the field that is wrong."""
+def request_of(body: CreateBody | StreamCreate, default_model: str) -> tuple[GenerationRequest, list[str]]:
+    """What to buy and the warnings its buyer should see. Raises RequestError naming the field that is wrong."""
     if body.mode not in list(Mode):
         raise RequestError("invalid_input", "The mode is `stream` or `file`.", param="mode")
-    asked = body.input
+    model = body.model or default_model
+    family = family_of(model)
     wished = wishes(body.format) if isinstance(body, StreamCreate) else []
-    song = SongRequest(
-        model=body.model or default_model,
-        mode=Mode(body.mode),
-        input=SongInput(
-            prompt=asked.prompt,
-            lyrics=asked.lyrics,
-            gender=asked.gender,
-            is_instrumental=asked.is_instrumental,
-            format=asked.format or _provider_format(wished),
-            enable_aigc_watermark=asked.enable_aigc_watermark,
-        ),
-    )
-    warnings = limits.check(song)
-    if wished and not any(serves(song.input.format, None, wish) for wish in wished):
-        raise RequestError("unsupported_format", f"A stream can be heard as: {', '.join(FORMATS)}.", param="format")
+    given = _given(body.input, model, family)
+    given.setdefault("format", _provider_format(wished, family.formats))
+    request: GenerationRequest = family.request(model, Mode(body.mode), family.input(**given))
+    warnings = family.check(request)
+    if wished and not any(serves(request.input.format, None, wish) for wish in wished):
+        raise RequestError(
+            "unsupported_format", f"A stream can be heard as: {', '.join(family.formats)}.", param="format"
+        )
     if body.share:
         warnings.append("`share` is not in force in this version: a generation of its own was started.")
     if body.abandon not in (None, "finish"):
         warnings.append("`abandon` is not in force in this version: the stream goes on when nobody listens.")
-    return song, warnings
+    return request, warnings
 
 
-def _provider_format(wished: Sequence[FormatSpec]) -> str:
-    """What to order when the client named only what it wants to hear: that, if the provider sings it."""
-    return next((wish.codec for wish in wished if wish.codec in FORMATS), "mp3")
+def _given(asked: InputSpec, model: str, family: ModelFamily[Any]) -> dict[str, Any]:
+    """The fields that were given. One that means nothing to the model is refused before something is bought."""
+    given = {field.name: value for field in fields(asked) if (value := getattr(asked, field.name)) != field.default}
+    for name in given:
+        if name not in family.fields:
+            takes = ", ".join(sorted(family.fields))
+            raise RequestError("invalid_input", f"{model} has no {name}; it takes {takes}.", param=f"input.{name}")
+    for field in fields_of(family.input):
+        if field.default is MISSING and field.name not in given:
+            raise RequestError("invalid_input", f"{model} needs input.{field.name}.", param=f"input.{field.name}")
+    return given
+
+
+def _provider_format(wished: Sequence[FormatSpec], formats: Sequence[str]) -> str:
+    """What to order when the client named only what it wants to hear: that, if the provider makes it."""
+    return next((wish.codec for wish in wished if wish.codec in formats), formats[0])

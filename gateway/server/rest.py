@@ -19,7 +19,7 @@ from gateway.protocol.messages import decode_create
 from gateway.relay.hub import Hub
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants, credentials
-from gateway.server.ordering import song_of
+from gateway.server.ordering import request_of
 from gateway.server.view import stream_info
 
 logger = logging.getLogger("wavegate.rest")
@@ -94,7 +94,7 @@ class Rest:
         principal = self._principal(request)
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
-        song, warnings = song_of(decode_create(await request.read()), self._config.upstream.model)
+        song, warnings = request_of(decode_create(await request.read()), self._config.upstream.model)
         stream = await self._hub.create(principal.tenant, song, warnings)
         info = stream_info(stream, str(request.url.origin()))
         return answer(info, 201, {"Location": f"/v1/streams/{stream.id}"})

@@ -23,7 +23,7 @@ from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.stream import Stream, queued
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
-from gateway.server.ordering import song_of, wishes
+from gateway.server.ordering import request_of, wishes
 from gateway.server.view import session_created, stream_info
 from gateway.server.websocket import WebSocketConnection
 
@@ -153,7 +153,7 @@ class ClientSession:
 
     async def _create(self, message: messages.StreamCreate) -> None:
         try:
-            song, warnings = song_of(message, self._services.config.upstream.model)
+            song, warnings = request_of(message, self._services.config.upstream.model)
             self._checked(message)
             assert self._principal is not None
             stream = await self._services.hub.create(self._principal.tenant, song, warnings)

@@ -5,12 +5,22 @@ It must not change anything it shows.
 """
 
 import time
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from gateway.config.schema import Config
 from gateway.model import Principal
 from gateway.protocol import events
+from gateway.relay.outcome import Bill
 from gateway.relay.stream import Stream
+
+
+def usage(bill: Bill) -> events.Usage:
+    """A bill as clients see it."""
+    characters = msgspec.UNSET if bill.characters is None else bill.characters
+    return events.Usage(round(bill.seconds, 3), bill.settled, characters)
 
 
 def stream_info(stream: Stream, base: str) -> events.StreamInfo:
@@ -19,8 +29,8 @@ def stream_info(stream: Stream, base: str) -> events.StreamInfo:
     return events.StreamInfo(
         id=stream.id,
         status=stream.status.value,
-        model=stream.song.model,
-        mode=stream.song.mode.value,
+        model=stream.request.model,
+        mode=stream.request.mode.value,
         created_at=round(stream.created_at, 3),
         duration_seconds=round(stream.received_seconds, 3),
         sample_rate=stream.sample_rate,
@@ -28,7 +38,7 @@ def stream_info(stream: Stream, base: str) -> events.StreamInfo:
         lyrics=stream.lyrics,
         title=stream.title,
         listeners=stream.listeners,
-        usage=events.Usage(round(stream.audio_seconds, 3), stream.settled),
+        usage=usage(replace(stream.bill, seconds=stream.audio_seconds)),
         urls=events.Urls(
             audio=f"{base}/v1/streams/{stream.id}/audio.{stream.native.format.name}",
             hls=None,

@@ -15,9 +15,11 @@ import aiohttp
 from gateway import __version__
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, Mode, SongRequest, SourceEvent
-from gateway.protocol.dashscope import SSE_HEADER, GenerationDecoder, decode_whole, request_body
+from gateway.model import Accepted, AudioDelta, Finished, GenerationRequest, Mode, SourceEvent
+from gateway.protocol.dashscope import SSE_HEADER, GenerationDecoder, decode_whole
 from gateway.protocol.dashscope_errors import error_from_body, find_error
+from gateway.protocol.families import family_of
+from gateway.protocol.fun_music import FAMILY as FUN_MUSIC
 from gateway.protocol.sse import SseDecoder, SseEvent
 from gateway.upstream.audio_file import fetch
 from gateway.upstream.body import Body, beginning, soon, until
@@ -54,7 +56,7 @@ class Unrecorded:
 
 
 class DashScopeSource:
-    """Songs from DashScope, or from what speaks its language. Close it when no generation is open any more.
+    """Songs and speech from DashScope, or from what speaks its language. Close it when no generation is open any more.
 
     A generation has a connection of its own, which ends with it.
     A `session` that is passed in stays the caller's to close; it must have no cookies and no default headers.
@@ -75,14 +77,19 @@ class DashScopeSource:
         base = config.base_url.rstrip("/")
         if config.workspace_id is not None:
             base = f"https://{config.workspace_id}.cn-beijing.maas.aliyuncs.com"
-        self.url = base + config.path
+        self._base = base
         self._timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_timeout)
 
     @asynccontextmanager
-    async def open(self, song: SongRequest) -> AsyncIterator[AsyncIterator[SourceEvent]]:
+    async def open(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[SourceEvent]]:
         """One generation, called for with the first event asked for. It ends with Finished, else with UpstreamError."""
-        async with aclosing(self._told(song)) as events:
+        async with aclosing(self._told(request)) as events:
             yield events
+
+    def url(self, model: str) -> str:
+        """Where calls for this model go; the path of songs is the operator's to choose."""
+        family = family_of(model)
+        return self._base + (self._config.path if family is FUN_MUSIC else family.path)
 
     async def close(self) -> None:
         """Closes what was not passed in."""
@@ -92,19 +99,21 @@ class DashScopeSource:
 
     # -- one generation, whole or not ------------------------------------------------------------------------------
 
-    async def _told(self, song: SongRequest) -> AsyncGenerator[SourceEvent]:
+    async def _told(self, request: GenerationRequest) -> AsyncGenerator[SourceEvent]:
         """The events of either mode, held to the promise: sound, then Finished, or an error of ours."""
         request_id: str | None = None
         heard = False
-        flight = self._recorder.start(song) if self._recorder is not None else Unrecorded()
-        told = self._streamed if song.mode is Mode.STREAM else self._filed
+        flight = self._recorder.start(request) if self._recorder is not None else Unrecorded()
+        told = self._streamed if request.mode is Mode.STREAM else self._filed
         ending: str | None = "abandoned"
         try:
-            async with aclosing(told(song, flight)) as events:
+            async with aclosing(told(request, flight)) as events:
                 async for event in events:
                     if isinstance(event, Accepted):
                         request_id = event.request_id or None
                     elif isinstance(event, AudioDelta):
+                        if not heard:
+                            event = AudioDelta(family_of(request.model).prelude(event.data) + event.data)
                         heard = True
                     elif not heard:
                         raise UpstreamError("upstream_empty", "The provider finished without any sound. Try again.")
@@ -127,10 +136,10 @@ class DashScopeSource:
         # Raised outside of the handlers, so that aiohttp's exception, which holds the request's headers, is let go.
         raise failure
 
-    async def _streamed(self, song: SongRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
+    async def _streamed(self, request: GenerationRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
         first = soon(self._config.first_event_timeout)
         headers = {"Accept": "text/event-stream", SSE_HEADER: "enable"}
-        async with self._call(song, first, headers, flight) as response:
+        async with self._call(request, first, headers, flight) as response:
             if response.content_type != "text/event-stream":
                 said_instead = await beginning(response, self._config.idle_timeout, _MAX_ERROR_BYTES)
                 flight.received(said_instead)
@@ -150,10 +159,10 @@ class DashScopeSource:
                 for said in _last_words(generation, event):
                     yield said
 
-    async def _filed(self, song: SongRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
+    async def _filed(self, request: GenerationRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
         config = self._config
         first = soon(config.first_event_timeout)
-        async with self._call(song, first, {"Accept": "application/json"}, flight) as response:
+        async with self._call(request, first, {"Accept": "application/json"}, flight) as response:
             body = await Body(response, first, config.idle_timeout).read_all(config.max_event_bytes)
         flight.received(body)
         # In a thread: with the audio inside, the document may be many megabytes.
@@ -178,9 +187,9 @@ class DashScopeSource:
 
     @asynccontextmanager
     async def _call(
-        self, song: SongRequest, first: float, headers: dict[str, str], flight: Recorded
+        self, request: GenerationRequest, first: float, headers: dict[str, str], flight: Recorded
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        key = await self._key.current(song.model)
+        key = await self._key.current(request.model)
         headers |= {
             "Authorization": f"Bearer {key.reveal()}",
             "Content-Type": "application/json",
@@ -190,16 +199,20 @@ class DashScopeSource:
         }
         async with until(first, "did not begin in time"):
             response = await self._connections().post(
-                self.url, data=request_body(song), headers=headers, allow_redirects=False, timeout=self._timeout
+                self.url(request.model),
+                data=family_of(request.model).body(request),
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._timeout,
             )
         flight.answered(response.status, response.headers)
         try:
             if response.status != 200:
                 error = await self._refusal(response, flight)
                 if error.code == "upstream_refused" and response.status in (401, 403):
-                    error = self._key.refused(key, song.model, error)
+                    error = self._key.refused(key, request.model, error)
                 raise error
-            self._key.accepted(key, song.model)
+            self._key.accepted(key, request.model)
             yield response
         except UpstreamError as error:
             error.request_id = error.request_id or response.headers.get("x-request-id")

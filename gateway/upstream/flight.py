@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.log import event as log_event
-from gateway.model import SongRequest
-from gateway.protocol.dashscope import request_body
+from gateway.model import GenerationRequest
+from gateway.protocol.families import family_of
 from gateway.upstream.logbook import Logbook, Page
 from gateway.upstream.mask import Mask
 from gateway.upstream.recording import answer_line, data_line, end_line, head_line
@@ -150,7 +150,7 @@ class FlightRecorder:
         self._closed = False
         self._said = False
 
-    def start(self, song: SongRequest) -> Flight:
+    def start(self, request: GenerationRequest) -> Flight:
         """A generation begins. The file appears when it has ended."""
         moment = datetime.fromtimestamp(self._now(), UTC)
         # The name of the file in the end, where the provider gives the generation none.
@@ -164,7 +164,7 @@ class FlightRecorder:
                 self._drop(flight, "no thread can be started")
                 return flight
             self._thread = thread
-        self.put(_Job(flight, partial(self._head, moment, song), _JOB_BYTES))
+        self.put(_Job(flight, partial(self._head, moment, request), _JOB_BYTES))
         return flight
 
     async def close(self) -> None:
@@ -232,15 +232,15 @@ class FlightRecorder:
             flight.page.discard()
             flight.page = None
 
-    def _head(self, moment: datetime, song: SongRequest) -> bytes:
-        body: dict[str, Any] = msgspec.json.decode(request_body(song))
+    def _head(self, moment: datetime, request: GenerationRequest) -> bytes:
+        body: dict[str, Any] = msgspec.json.decode(family_of(request.model).body(request))
         fields = body["input"]
-        for name in ("prompt", "lyrics"):
+        for name in ("prompt", "lyrics", "text"):
             if name in fields and not self._keep_words:
                 fields[name] = "sha256:" + sha256(fields[name].encode()).hexdigest()
         return head_line(
             time=moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            model=song.model,
-            mode=song.mode.value,
+            model=request.model,
+            mode=request.mode.value,
             request=body,
         )

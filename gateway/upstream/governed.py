@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.errors import UpstreamError
 from gateway.log import event as log_event
-from gateway.model import Accepted, AudioDelta, Finished, SongRequest, SourceEvent, TenantId
+from gateway.model import Accepted, AudioDelta, Finished, GenerationRequest, SourceEvent, TenantId
 from gateway.upstream.body import soon, until
 from gateway.upstream.governor import Governor
 from gateway.upstream.keys import KeyRefusedError
@@ -29,7 +29,7 @@ logger = logging.getLogger("wavegate.upstream")
 class Generations(Protocol):
     """What is governed: one call to the provider for each `open`."""
 
-    def open(self, song: SongRequest) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]: ...
+    def open(self, request: GenerationRequest) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]: ...
 
 
 class GovernedSource:
@@ -55,16 +55,16 @@ class GovernedSource:
         self._chance = chance
 
     @asynccontextmanager
-    async def open(self, song: SongRequest, tenant: TenantId) -> AsyncIterator[AsyncIterator[SourceEvent]]:
+    async def open(self, request: GenerationRequest, tenant: TenantId) -> AsyncIterator[AsyncIterator[SourceEvent]]:
         """One generation, asked for with the first event. It ends with Finished, else with UpstreamError.
 
         Queued comes while it has to wait, also before another try. Accepted comes again when another try has another
         name at the provider: the newest counts.
         """
-        async with aclosing(self._told(song, tenant)) as events:
+        async with aclosing(self._told(request, tenant)) as events:
             yield events
 
-    async def _told(self, song: SongRequest, tenant: TenantId) -> AsyncGenerator[SourceEvent]:
+    async def _told(self, request: GenerationRequest, tenant: TenantId) -> AsyncGenerator[SourceEvent]:
         attempt = 1
         began = deadline = 0.0
         within: float | None = None  # what is left of our patience; None until the first try has begun
@@ -77,7 +77,7 @@ class GovernedSource:
                 if within is None:
                     began, deadline = self._now(), soon(self._timeout)
                 try:
-                    async with aclosing(self._tried(song, turn, deadline)) as events:
+                    async with aclosing(self._tried(request, turn, deadline)) as events:
                         async for event in events:
                             heard = heard or isinstance(event, AudioDelta)
                             if event == accepted:
@@ -107,10 +107,10 @@ class GovernedSource:
             await asyncio.sleep(delay)
             within = max(0.0, self._policy.seconds - elapsed - delay)
 
-    async def _tried(self, song: SongRequest, turn: Turn, deadline: float) -> AsyncGenerator[SourceEvent]:
+    async def _tried(self, request: GenerationRequest, turn: Turn, deadline: float) -> AsyncGenerator[SourceEvent]:
         """One call's events, none of them waited for beyond the deadline; the governor hears how it goes."""
         try:
-            async with self._inner.open(song) as events:
+            async with self._inner.open(request) as events:
                 while True:
                     async with until(deadline, f"took more than {self._timeout:g} seconds for one song"):
                         event = await anext(events, None)

@@ -20,9 +20,6 @@ from gateway.upstream.pace import Pace
 from gateway.upstream.turn import Turn
 from metrics.recorder import Recorder
 
-# Failures in a row after which the provider is given a pause, and how long that is.
-CIRCUIT_FAILURES = 5
-CIRCUIT_SECONDS = 15.0
 # How long all wait when the provider says that it is too much: what it says itself, up to a minute, in which its
 # limits recover; and a second when it says nothing, since it counts by the second, too.
 _LONGEST_PAUSE = 60.0
@@ -70,7 +67,9 @@ class Governor:
         self._pace = Pace(config.requests_per_minute)
         self._allowance = Allowance(config.max_concurrency)
         self._breaker = CircuitBreaker(
-            failures=CIRCUIT_FAILURES, open_seconds=CIRCUIT_SECONDS, probe_seconds=config.first_event_timeout
+            failures=config.circuit_failures,
+            open_seconds=config.circuit_seconds,
+            probe_seconds=config.first_event_timeout,
         )
         self._queue: FairQueue[TenantId, Turn] = FairQueue(weight)
         # Who holds a permit, and since when.

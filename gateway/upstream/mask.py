@@ -1,8 +1,8 @@
 """What must not be kept of a provider's answer, overwritten while it goes by in arbitrary slices.
 
 Invariant: as many bytes come out as went in, however they were sliced, and JSON stays JSON. Overwritten are the queries
-of urls, because a signed url opens what it names; keys; and the texts of songs unless they may be kept. Audio in base64
-stays untouched, because none of the marks that are looked for can be written in it.
+of urls, because a signed url opens what it names; keys; and the texts of songs and speech unless they may be kept.
+Audio in base64 stays untouched, because none of the marks that are looked for can be written in it.
 It must not know where the bytes come from.
 """
 
@@ -26,11 +26,11 @@ class _Part(Enum):
 # Between the parts of a field: white space, and the line break of an event whose document goes over several lines.
 _GAP = rb"(?:\s|data:){0,8}"
 _MARKS = rb"(?P<URL>:(?:\\?/){2})|(?P<KEY>(?<![A-Za-z0-9])sk-|[Bb]earer )"
-_WORDS = rb'|(?P<WORDS>"(?:lyrics|prompt)"' + _GAP + rb":" + _GAP + rb'")'
+_WORDS = rb'|(?P<WORDS>"(?:lyrics|prompt|text|original_text)"' + _GAP + rb":" + _GAP + rb'")'
 _LONGEST_MARK = 100
 # One of these is in every mark. To look for them takes 20 µs where the pattern takes 220 for a slice of 6 KB, and in
 # audio there are none.
-_HINTS = (b"://", b":\\/", b"sk-", b"earer ", b'"lyrics"', b'"prompt"')
+_HINTS = (b"://", b":\\/", b"sk-", b"earer ", b'"lyrics"', b'"prompt"', b'text"')
 
 # Part -> how far it goes without a change, and whether it is overwritten.
 _RUNS: dict[_Part, tuple[re.Pattern[bytes], bool]] = {
@@ -54,7 +54,7 @@ _NEXT: dict[tuple[_Part, bytes], _Part] = {
 
 
 class Mask:
-    """Feed it the slices of one answer. `words` tells that lyrics and prompts may be kept."""
+    """Feed it the slices of one answer. `words` tells that lyrics, prompts and texts may be kept."""
 
     def __init__(self, *, words: bool = False) -> None:
         self._marks = re.compile(_MARKS if words else _MARKS + _WORDS)

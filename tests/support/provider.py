@@ -16,10 +16,11 @@ from aiohttp.test_utils import TestServer
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Finished, Mode, SongInput, SongRequest, SourceEvent
-from gateway.protocol.dashscope import delta_payload, error_payload, stop_payload
+from gateway.protocol.dashscope import delta_payload, error_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.keys import ProviderKey
+from tests.support.wire import stop_payload
 
 SECRET = "sk-3f1c9d-secret"
 SONG = SongRequest("fun-music-v1", Mode.STREAM, SongInput(prompt="slow rain on a roof", gender="male"))

@@ -15,6 +15,7 @@ from gateway.errors import WavegateError
 from gateway.model import (
     Chunk,
     Flag,
+    GenerationRequest,
     Mode,
     Position,
     RenditionId,
@@ -173,15 +174,17 @@ class ScriptedSource:
 
     def __init__(self, *steps: SourceEvent | Exception | asyncio.Event) -> None:
         self.steps = steps
-        self.songs: list[SongRequest] = []
+        self.songs: list[GenerationRequest] = []
         self.let_go = 0
 
-    def open(self, song: SongRequest, tenant: TenantId) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
-        return self._open(song)
+    def open(
+        self, request: GenerationRequest, tenant: TenantId
+    ) -> AbstractAsyncContextManager[AsyncIterator[SourceEvent]]:
+        return self._open(request)
 
     @asynccontextmanager
-    async def _open(self, song: SongRequest) -> AsyncIterator[AsyncIterator[SourceEvent]]:
-        self.songs.append(song)
+    async def _open(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[SourceEvent]]:
+        self.songs.append(request)
         try:
             async with aclosing(self._say()) as events:
                 yield events

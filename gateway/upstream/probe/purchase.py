@@ -96,7 +96,7 @@ class Purchase:
     @property
     def url(self) -> URL:
         """Where the song is bought."""
-        return URL(DashScopeSource(self.config, self._key).url)
+        return URL(DashScopeSource(self.config, self._key).url(self.song.model))
 
     @property
     def request_id(self) -> str | None:

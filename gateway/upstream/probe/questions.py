@@ -7,7 +7,7 @@ and no more. It must not know how it was learned, nor where the lines are shown.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.protocol.dashscope import LEGACY_PATH
+from gateway.protocol.fun_music import LEGACY_PATH
 from gateway.protocol.limits import PREVIEW
 from gateway.upstream.probe.delivery import Delivery
 from gateway.upstream.probe.findings import Coding, Findings, Result

@@ -8,12 +8,11 @@ import math
 
 from aiohttp import web
 
-from gateway.protocol.dashscope import whole_payload
+from gateway.protocol.family import Made
 from gateway.upstream.simulator import shapes
+from gateway.upstream.simulator.facts import Facts
 from gateway.upstream.simulator.faults import FAULTS, UNMADE
-from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
-from gateway.upstream.simulator.performance import EMPTY_SECONDS, Facts, Pace
-from gateway.upstream.simulator.recipe import CHANNELS
+from gateway.upstream.simulator.performance import EMPTY_SECONDS, Pace
 from gateway.upstream.simulator.scenario import Scenario
 from gateway.upstream.simulator.song import Song, SongFailed
 from gateway.upstream.simulator.wire import Wire
@@ -64,15 +63,9 @@ class Document:
         return duration
 
     def _body(self, duration: int) -> bytes:
-        payload = whole_payload(
-            request_id=self._facts.request_id,
-            expires_at=self._facts.expires_at,
-            url=self._facts.url if self._scenario.fault != "empty" else "",
-            channels=CHANNELS,
-            sample_rate=SAMPLE_RATE,
-            lyrics=self._song.lyrics,
-            duration=duration,
-        )
+        recipe = self._song.recipe
+        made = Made(duration, recipe.sample_rate, recipe.channels, self._song.lyrics)
+        payload = self._facts.stop(made, url=self._scenario.fault != "empty")
         body = shapes.last_word(payload, self._scenario)
         spoil = FAULTS[self._scenario.fault].spoil if self._scenario.fault is not None else None
         return body if spoil is None else spoil(body, size=self._scenario.size)

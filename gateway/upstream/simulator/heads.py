@@ -7,8 +7,8 @@ It must not know songs.
 import struct
 from collections.abc import Callable
 
-from transcode.encoder import wav_header
 from transcode.mp3header import bitrates, parse_header
+from transcode.wavheader import wav_header
 
 _SHORT_SECONDS = 0.5
 _PLACEHOLDER = 0xFFFFFFFF
@@ -21,15 +21,21 @@ def id3(name: str) -> bytes:
     return b"ID3\x04\x00\x00" + _synchsafe(len(frames)) + frames
 
 
-def info_frame(mark: bytes, bitrate: int) -> bytes:
-    """A silent frame of 48 kHz stereo at `bitrate` that holds an encoder's mark, `Info` or `Xing`, without any figures.
+def info_frame(mark: bytes, bitrate: int, sample_rate: int = 48000, channels: int = 2) -> bytes:
+    """A silent frame at `bitrate` in bit/s that holds an encoder's mark, `Info` or `Xing`, without any figures.
 
-    An encoder that streams cannot know them yet when this frame goes out.
+    An encoder that streams cannot know them yet when this frame goes out. `sample_rate` in Hz and `bitrate` are a pair
+    that MP3 has, and a frame has room for the mark from 16 kbit/s on.
     """
-    index = bitrates(48000).index(bitrate) + 1
-    head = bytes((0xFF, 0xFB, index << 4 | 1 << 2, 0x00))
-    header = parse_header(head)
-    assert header is not None, "this is a header of MPEG 1 at 48 kHz"
+    index = bitrates(sample_rate).index(bitrate) + 1
+    # MPEG 1, 2 and 2.5 without a checksum, three rates each.
+    heads = (
+        bytes((0xFF, version, index << 4 | rate << 2, 0x00 if channels == 2 else 0xC0))
+        for version in (0xFB, 0xF3, 0xE3)
+        for rate in range(3)
+    )
+    found = ((head, parse_header(head)) for head in heads)
+    head, header = next((head, row) for head, row in found if row is not None and row.kind.sample_rate == sample_rate)
     return (head + bytes(header.kind.side_info) + mark + bytes(4)).ljust(header.size, b"\0")
 
 
@@ -60,6 +66,7 @@ WAV_FORMS: dict[str, Callable[[int, int], bytes]] = {
     "0": _sized(0, 0),
     "short": _short,
     "extensible": _extensible,
+    "bare": lambda rate, channels: b"",
 }
 
 

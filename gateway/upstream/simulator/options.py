@@ -79,7 +79,7 @@ OPTIONS: dict[str, Option] = {
     "id3": _switch("whether an mp3 begins with a tag"),
     "xing": _switch("an Info frame stands before the first frame of an mp3, a Xing frame if it is a vbr one"),
     "vbr": _switch("an mp3 of variable bitrate"),
-    "wav": _choice(*WAV_FORMS, does="the sizes that a wav's header tells, or its longer form"),
+    "wav": _choice(*WAV_FORMS, does="the sizes that a wav's header tells, its longer form, or no header"),
     # how an answer is written
     "lines": _choice("lf", "crlf", "cr", does="how lines end"),
     "multiline": _switch("an event's document goes over several data lines"),

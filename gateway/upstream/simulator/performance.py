@@ -12,10 +12,10 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.protocol.dashscope import delta_payload, error_payload, stop_payload
+from gateway.protocol.dashscope import error_payload
+from gateway.protocol.family import Made
+from gateway.upstream.simulator.facts import Facts
 from gateway.upstream.simulator.faults import FAULTS, UNMADE, Fault, Refusal
-from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
-from gateway.upstream.simulator.recipe import CHANNELS
 from gateway.upstream.simulator.scenario import Scenario
 from gateway.upstream.simulator.shapes import last_word
 from gateway.upstream.simulator.song import Song, SongFailed
@@ -25,15 +25,6 @@ EMPTY_SECONDS = 30
 """What an empty song costs when its length is not said."""
 
 _SLICE_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What an answer says that has nothing to do with sound: its name, its url, and the end of that in Unix seconds."""
-
-    request_id: str
-    expires_at: int
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +83,7 @@ class Performance:
                     return
             if last:
                 break
-            await self._say(self._delta(data))
+            await self._say(self._facts.delta(data))
             self._position += len(data)
         await self._stop(data, self._song.duration)
 
@@ -124,7 +115,7 @@ class Performance:
             return True
         if scenario.fault == "cut":
             if scenario.torn:
-                await self._wire.half("result", 200, self._delta(data))
+                await self._wire.half("result", 200, self._facts.delta(data))
             self._wire.cut(scenario.how)
             return True
         if scenario.fault == "stall":
@@ -141,20 +132,9 @@ class Performance:
         else:
             await self._wire.event("error", refusal.status, payload, last=True)
 
-    def _delta(self, data: bytes) -> bytes:
-        return delta_payload(request_id=self._facts.request_id, expires_at=self._facts.expires_at, data=data)
-
     async def _stop(self, audio: bytes, duration: int) -> None:
-        payload = stop_payload(
-            request_id=self._facts.request_id,
-            expires_at=self._facts.expires_at,
-            url=self._facts.url,
-            channels=CHANNELS,
-            # The provider writes the rate as a string here and as a number in the other answer.
-            sample_rate=str(SAMPLE_RATE),
-            lyrics=self._song.lyrics,
-            duration=duration,
-        )
+        recipe = self._song.recipe
+        payload = self._facts.stop(Made(duration, recipe.sample_rate, recipe.channels, self._song.lyrics))
         await self._say(last_word(payload, self._scenario, audio), last=True)
         self._billed = duration
 

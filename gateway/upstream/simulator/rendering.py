@@ -1,7 +1,8 @@
-"""A song being made: from a recipe to encoded bytes, half a second at a time.
+"""A song or speech being made: from a recipe to encoded bytes, half a second at a time.
 
 Blocking and slow by design: it is stepped by a worker thread, never by the event loop. Invariant: the pieces of one
-recipe are the same every time. It must not know who listens, or when.
+recipe are the same every time, and its sound is made at one rate and brought to the recipe's own at the end.
+It must not know who listens, or when.
 """
 
 from collections.abc import Iterator
@@ -9,20 +10,24 @@ from itertools import chain
 
 import numpy as np
 
-from gateway.upstream.simulator import damage, scale, watermark
+from gateway.upstream.simulator import damage, scale, speech, watermark
 from gateway.upstream.simulator.heads import WAV_FORMS, id3, info_frame
 from gateway.upstream.simulator.music.composer import compose, title
 from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
 from gateway.upstream.simulator.music.synthesiser import Block, Synthesiser
 from gateway.upstream.simulator.recipe import CHANNELS, Recipe
 from gateway.upstream.simulator.vbr import vary
-from transcode.encoder import Mp3Encoder, wav_header
+from transcode.encoder import Mp3Encoder
+from transcode.resampler import Resampler
+from transcode.wavheader import wav_header
 
 _CUT_FADE = int(0.3 * SAMPLE_RATE)
 
 
 class Rendering:
-    """Makes one recipe once. `samples` and `lyrics` are true for the pieces that have been made so far."""
+    """Makes one recipe once. `samples` and `lyrics` are true for the pieces that have been made so far; samples are
+    counted at the recipe's rate, per channel.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -38,41 +43,52 @@ class Rendering:
             made = damage.spliced(made, round(after * recipe.bytes_per_second), damage.garbage(size))
         return damage.replaced(made) if recipe.noise else made
 
-    def _counted(self) -> Iterator[Block]:
-        ending = [watermark.mark()] if self._recipe.watermark else []
+    def _pcm(self) -> Iterator[bytes]:
+        """The sound as the recipe wants it, each piece counted before it is given."""
+        recipe = self._recipe
+        ending = [watermark.mark()] if recipe.watermark else []
+        resampler = Resampler(SAMPLE_RATE, CHANNELS, recipe.sample_rate, recipe.channels)
         for block in chain(self._music(), ending):
-            self.samples += len(block)
-            yield block
+            yield self._counted(resampler.feed(block.tobytes()))
+        yield self._counted(resampler.flush())
+
+    def _counted(self, pcm: bytes) -> bytes:
+        self.samples += len(pcm) // (2 * self._recipe.channels)
+        return pcm
 
     def _music(self) -> Iterator[Block]:
         recipe = self._recipe
         if recipe.tune == "scale":
-            yield from scale.blocks(recipe.seconds or 0.0)
+            yield from scale.blocks(recipe.seconds or 0.0, recipe.sample_rate)
             return
-        score = compose(recipe.text, lyrics=recipe.lyrics, gender=recipe.gender)
-        self.lyrics = score.lyrics
-        song = Synthesiser(score).blocks()
-        yield from song if recipe.seconds is None else _cut(song, round(recipe.seconds * SAMPLE_RATE))
+        if recipe.delivery is not None:
+            sound = speech.blocks(recipe.text, recipe.delivery)
+        else:
+            score = compose(recipe.text, lyrics=recipe.lyrics, gender=recipe.gender)
+            self.lyrics = score.lyrics
+            sound = Synthesiser(score).blocks()
+        yield from sound if recipe.seconds is None else _cut(sound, round(recipe.seconds * SAMPLE_RATE))
 
     def _mp3(self) -> Iterator[bytes]:
         recipe = self._recipe
         if recipe.id3:
             yield id3("A scale" if recipe.tune == "scale" else title(recipe.text))
         if recipe.xing:
-            yield info_frame(b"Xing" if recipe.vbr else b"Info", recipe.bitrate)
+            mark = b"Xing" if recipe.vbr else b"Info"
+            yield info_frame(mark, recipe.bitrate, recipe.sample_rate, recipe.channels)
         yield from vary(self._encoded()) if recipe.vbr else self._encoded()
 
     def _encoded(self) -> Iterator[bytes]:
-        encoder = Mp3Encoder(SAMPLE_RATE, CHANNELS, self._recipe.bitrate)
-        for block in self._counted():
-            yield encoder.feed(block.tobytes())
+        encoder = Mp3Encoder(self._recipe.sample_rate, self._recipe.channels, self._recipe.bitrate)
+        for pcm in self._pcm():
+            yield encoder.feed(pcm)
         yield encoder.flush()
 
     def _wav(self) -> Iterator[bytes]:
-        form = self._recipe.wav
-        yield wav_header(SAMPLE_RATE, CHANNELS) if form is None else WAV_FORMS[form](SAMPLE_RATE, CHANNELS)
-        for block in self._counted():
-            yield block.tobytes()
+        recipe = self._recipe
+        header = wav_header if recipe.wav is None else WAV_FORMS[recipe.wav]
+        yield header(recipe.sample_rate, recipe.channels)
+        yield from self._pcm()
 
 
 def _cut(blocks: Iterator[Block], samples: int) -> Iterator[Block]:

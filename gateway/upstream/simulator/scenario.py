@@ -13,9 +13,9 @@ Invariant: what is not in the tables is refused by name. It must not know sound 
 import re
 import shlex
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from gateway.model import SongInput
+from gateway.model import SongInput, SpeechInput
 from gateway.upstream.simulator.faults import FAULTS, Fault, Refusal
 from gateway.upstream.simulator.options import OPTIONS
 
@@ -23,6 +23,8 @@ HEADER = "X-Simulator-Scenario"
 
 _MARKER = re.compile(r"\s*\[\[(.*?)\]\]\s*", re.DOTALL)
 _IN_STREAM = ("event", "result")
+# Fields of the input in which a marker may stand.
+_WORDS = ("prompt", "lyrics", "text")
 
 # Tune -> what it is.
 TUNES: dict[str, str] = {
@@ -94,20 +96,23 @@ class Scenario:
         return self.after > 0 or self.shape in _IN_STREAM
 
 
-def take(given: SongInput, header: str | None = None) -> tuple[Scenario | None, SongInput]:
+Input = TypeVar("Input", SongInput, SpeechInput)
+
+
+def take(given: Input, header: str | None = None) -> tuple[Scenario | None, Input]:
     """The scenario a request chose, if any, and its words without the marker; the header outranks a marker.
 
     Raises ScenarioError for an unknown name, key or value, and for more than one marker.
     """
     found: list[str] = []
 
-    def strip(text: str | None) -> str | None:
-        if text is None:
-            return None
+    def strip(text: str) -> str:
         found.extend(_MARKER.findall(text))
         return _MARKER.sub(" ", text).strip()
 
-    stripped = replace(given, prompt=strip(given.prompt), lyrics=strip(given.lyrics))
+    said = {name: getattr(given, name, None) for name in _WORDS}
+    words: dict[str, Any] = {name: strip(text) for name, text in said.items() if text is not None}
+    stripped = replace(given, **words)
     if header is not None:
         found = [header.strip().removeprefix("[[").removesuffix("]]")]
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""The simulator's door: DashScope's music call over HTTP, streamed or whole, and the files its answers point to.
+"""The simulator's door: DashScope's calls for songs and speech, streamed or whole, and the files they lead to.
 
 Invariant: a client that goes away ends its request at once. Every answer says that it is simulated, and nothing is kept
 of a request but two numbers, and a count where its scenario names one.
@@ -16,18 +16,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from aiohttp import web
 
 from gateway.errors import RequestError
-from gateway.model import Mode, SongRequest
-from gateway.protocol.dashscope import LEGACY_PATH, PATH, SSE_HEADER, parse_call
-from gateway.protocol.limits import check
+from gateway.model import GenerationRequest, Mode, SongRequest
+from gateway.protocol import fun_music
+from gateway.protocol.dashscope import SSE_HEADER
+from gateway.protocol.families import FAMILIES, family_of
 from gateway.upstream.simulator import scenario as scenarios
 from gateway.upstream.simulator import shapes
 from gateway.upstream.simulator.document import Document
+from gateway.upstream.simulator.facts import Facts
 from gateway.upstream.simulator.faults import NOT_FOUND, Refusal
-from gateway.upstream.simulator.performance import Facts, Pace, Performance
-from gateway.upstream.simulator.recipe import recipe
+from gateway.upstream.simulator.performance import Pace, Performance
+from gateway.upstream.simulator.recipe import recipe_of
 from gateway.upstream.simulator.replay import Replay
 from gateway.upstream.simulator.scenario import Scenario, ScenarioError
 from gateway.upstream.simulator.song import Song
@@ -45,7 +48,14 @@ _BODY_SECONDS = 30.0
 _SHUTDOWN_SECONDS = 0.5
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 # Stands in for the words when a scenario was chosen, because then their length does not matter.
-_ANY_PROMPT = "a song for the test bench"
+_ANY_WORDS = "a song for the test bench"
+
+
+class _Named(msgspec.Struct):
+    model: str
+
+
+_models = msgspec.json.Decoder(_Named)
 
 
 class _Refused(Exception):  # noqa: N818 - what happened to the request
@@ -106,7 +116,7 @@ class Simulator:
         if self._replay_path is not None:
             self._replay = await asyncio.to_thread(Replay.load, self._replay_path)
         app = web.Application()
-        for path in (PATH, LEGACY_PATH):
+        for path in {fun_music.LEGACY_PATH, *(family.path for family in FAMILIES)}:
             app.router.add_post(path, self._generation)
         app.router.add_get("/files/{key}.{extension}", self._file)
         app.router.add_route("*", "/{path:.*}", self._unknown)
@@ -171,13 +181,13 @@ class Simulator:
     # -- the answers -------------------------------------------------------------------------------------------------
 
     async def _answer(
-        self, request: web.Request, request_id: str, call: SongRequest, scenario: Scenario
+        self, request: web.Request, request_id: str, call: GenerationRequest, scenario: Scenario
     ) -> web.StreamResponse:
         speed = self._speed if scenario.speed is None else scenario.speed
         pace = Pace(speed, self._first_wait(scenario, speed), self._clock, self._sleep)
         expires_at = int(self._now()) + _URL_SECONDS
-        with self._book.reading(recipe(call, scenario)) as song:
-            facts = Facts(request_id, expires_at, _url(request, song, expires_at))
+        with self._book.reading(recipe_of(call, scenario)) as song:
+            facts = Facts(call, request_id, expires_at, _url(request, song, expires_at))
             headers = {"Cache-Control": "no-cache", "X-Request-Id": request_id}
             answer: Performance | Document
             if call.mode is Mode.STREAM:
@@ -207,16 +217,19 @@ class Simulator:
         return shapes.refusal(NOT_FOUND, request_id)
 
 
-def _understood(request: web.Request, body: bytes) -> tuple[SongRequest, Scenario | None]:
-    """What is to be sung and how. Raises _Refused."""
+def _understood(request: web.Request, body: bytes) -> tuple[GenerationRequest, Scenario | None]:
+    """What is to be sung or said, and how. Raises _Refused."""
     streamed = request.headers.get(SSE_HEADER, "").lower() == "enable"
     try:
-        call = replace(parse_call(body), mode=Mode.STREAM if streamed else Mode.FILE)
+        family = family_of(_model(body))
+        if request.path != family.path and (family is not fun_music.FAMILY or request.path != fun_music.LEGACY_PATH):
+            raise _Refused(400, "InvalidParameter", "url error, please check url!")
+        call = replace(family.parse(body), mode=Mode.STREAM if streamed else Mode.FILE)
         scenario, words = scenarios.take(call.input, request.headers.get(scenarios.HEADER))
         call = replace(call, input=words)
         if not streamed and scenario is not None and scenario.after:
             raise ScenarioError("The option after is for streams: a call that does not stream has one moment only.")
-        check(call if scenario is None else replace(call, input=replace(words, prompt=_ANY_PROMPT, lyrics=None)))
+        family.check(call if scenario is None else _with_any_words(call))
     except RequestError as error:
         if error.param == "model":
             raise _Refused(404, "ModelNotFound", error.message) from error
@@ -224,6 +237,19 @@ def _understood(request: web.Request, body: bytes) -> tuple[SongRequest, Scenari
     except ScenarioError as error:
         raise _Refused(400, "InvalidParameter", str(error)) from error
     return call, scenario
+
+
+def _model(body: bytes) -> str:
+    try:
+        return _models.decode(body).model
+    except (ValueError, RecursionError):
+        raise RequestError("invalid_request", "The body must be a JSON object with model and input.") from None
+
+
+def _with_any_words(call: GenerationRequest) -> GenerationRequest:
+    if isinstance(call, SongRequest):
+        return replace(call, input=replace(call.input, prompt=_ANY_WORDS, lyrics=None))
+    return replace(call, input=replace(call.input, text=_ANY_WORDS))
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:

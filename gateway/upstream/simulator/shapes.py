@@ -43,8 +43,10 @@ def last_word(payload: bytes, scenario: Scenario, audio: bytes = b"") -> bytes:
         del output["audio"]["url"]
     if not scenario.usage:
         del document["usage"]
-    extra = output["extra_info"]
-    if scenario.rate == "none":
+    extra = output.get("extra_info")
+    if extra is None:
+        pass
+    elif scenario.rate == "none":
         del extra["sample_rate"]
     elif scenario.rate is not None:
         extra["sample_rate"] = str(extra["sample_rate"]) if scenario.rate == "string" else int(extra["sample_rate"])

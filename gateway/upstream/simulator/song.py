@@ -9,10 +9,9 @@ import asyncio
 import math
 from concurrent.futures import Executor
 
-from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
-from gateway.upstream.simulator.recipe import CHANNELS, Recipe
+from gateway.upstream.simulator.recipe import Recipe
 from gateway.upstream.simulator.rendering import Rendering
-from transcode.encoder import wav_header
+from transcode.wavheader import wav_header
 
 LEAD_SECONDS = 10.0
 PATIENCE = 120.0
@@ -65,7 +64,7 @@ class Song:
     @property
     def duration(self) -> int:
         """Whole seconds of what has been made, rounded up: what is billed once the song is whole."""
-        return math.ceil(self._rendering.samples / SAMPLE_RATE)
+        return math.ceil(self._rendering.samples / self.recipe.sample_rate)
 
     async def read(self, position: int, size: int) -> bytes:
         """`size` bytes from `position`, fewer at the end, none past it. Raises SongFailed."""
@@ -123,11 +122,11 @@ class Song:
             self._data += piece
             if self._rendering.samples:
                 # Taken here, because no piece is being made at this moment: bytes and samples belong together.
-                self._mean = len(self._data) * SAMPLE_RATE / self._rendering.samples
+                self._mean = len(self._data) * self.recipe.sample_rate / self._rendering.samples
             return
         self.whole = True
         recipe = self.recipe
         if recipe.format == "wav" and not (recipe.streamed or recipe.wav or recipe.garbage or recipe.noise):
-            samples = self._rendering.samples
-            header = wav_header(SAMPLE_RATE, CHANNELS, samples * CHANNELS * 2)
+            size = self._rendering.samples * recipe.channels * 2
+            header = wav_header(recipe.sample_rate, recipe.channels, size)
             self._data[: len(header)] = header

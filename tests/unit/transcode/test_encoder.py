@@ -1,4 +1,4 @@
-"""Tests of the MP3 encoder and of the WAV header it stands beside.
+"""Tests of the MP3 encoder.
 
 Invariant under test: bytes out depend on samples in, not on slices, with either LAME. Golden truth is a decode by PyAV.
 The tests know nothing of the framers; they look at headers and at decoded sound only.
@@ -6,8 +6,6 @@ The tests know nothing of the framers; they look at headers and at decoded sound
 
 import io
 import random
-import struct
-import wave
 from importlib.util import find_spec
 
 import av
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from transcode.encoder import AvLame, LameencLame, Mp3Encoder, wav_header
+from transcode.encoder import AvLame, LameencLame, Mp3Encoder
 from transcode.errors import EncodeError
 from transcode.mp3header import parse_header
 
@@ -111,27 +109,3 @@ def test_impossible_parameters(parameters: tuple[int, int, int], says: str) -> N
     """What MP3 cannot be is refused with a sentence that names the value, and lists the choices for a bitrate."""
     with pytest.raises(EncodeError, match=says):
         Mp3Encoder(*parameters)
-
-
-def test_wav_header_is_what_the_standard_library_writes() -> None:
-    """A header of known length is, octet for octet, the one of Python's own `wave`."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((2, 2, 44100, 0, "NONE", ""))
-        file.writeframes(b"\1\2\3\4" * 100)
-    assert wav_header(44100, 2, 400) + b"\1\2\3\4" * 100 == buffer.getvalue()
-
-
-def test_wav_header_of_a_stream() -> None:
-    """Without a length both sizes are the placeholder, everything else is the same."""
-    header = wav_header(24000, 1)
-    assert len(header) == 44
-    assert struct.unpack_from("<I", header, 4) == struct.unpack_from("<I", header, 40) == (0xFFFFFFFF,)
-    assert header[8:40] == wav_header(24000, 1, 0)[8:40]
-
-
-@pytest.mark.parametrize("values", [(44100, 70000, 0), (-1, 1, 0), (44100, 2, 1 << 32)])
-def test_wav_header_refuses_what_does_not_fit(values: tuple[int, int, int]) -> None:
-    """Values beyond their fields are an EncodeError, not a broken file."""
-    with pytest.raises(EncodeError):
-        wav_header(*values)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from transcode.encoder import wav_header
 from transcode.errors import UnknownFormat
 from transcode.formats import MP3, WAV, CodecFrame
 from transcode.framer import Framer
+from transcode.wavheader import wav_header
 
 PCM = bytes(range(256)) * 10
 

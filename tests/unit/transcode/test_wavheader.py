@@ -1,17 +1,19 @@
-"""Tests of the WAV header reader: what it lets through is exactly what it says, everything else is refused with words.
+"""Tests of the WAV header, read and written: what it lets through is what it says, the rest is refused with words.
 
 Invariant under test: fed whole or byte by byte, a header is read alike. Headers are packed by hand from the format's
 specification; the tests know nothing of frames.
 """
 
+import io
 import struct
+import wave
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcode.errors import UnknownFormat
-from transcode.wavheader import MAX_HEADER, Coding, WavHeader
+from transcode.errors import EncodeError, UnknownFormat
+from transcode.wavheader import MAX_HEADER, Coding, WavHeader, wav_header
 
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
@@ -143,3 +145,27 @@ def test_anything_behind_the_magic(noise: bytes, size: int) -> None:
         return header.coding, header.init
 
     assert outcome(size) == outcome(None)
+
+
+def test_wav_header_is_what_the_standard_library_writes() -> None:
+    """A header of known length is, octet for octet, the one of Python's own `wave`."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((2, 2, 44100, 0, "NONE", ""))
+        file.writeframes(b"\1\2\3\4" * 100)
+    assert wav_header(44100, 2, 400) + b"\1\2\3\4" * 100 == buffer.getvalue()
+
+
+def test_wav_header_of_a_stream() -> None:
+    """Without a length both sizes are the placeholder, everything else is the same."""
+    header = wav_header(24000, 1)
+    assert len(header) == 44
+    assert struct.unpack_from("<I", header, 4) == struct.unpack_from("<I", header, 40) == (0xFFFFFFFF,)
+    assert header[8:40] == wav_header(24000, 1, 0)[8:40]
+
+
+@pytest.mark.parametrize("values", [(44100, 70000, 0), (-1, 1, 0), (44100, 2, 1 << 32)])
+def test_wav_header_refuses_what_does_not_fit(values: tuple[int, int, int]) -> None:
+    """Values beyond their fields are an EncodeError, not a broken file."""
+    with pytest.raises(EncodeError):
+        wav_header(*values)

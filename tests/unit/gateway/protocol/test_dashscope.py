@@ -1,4 +1,4 @@
-"""The provider's JSON in both directions: the call that is sent, the answers that are understood, and the inverse.
+"""The provider's answers in both directions: what is understood of them, and the inverse.
 
 Answers are written out here as the provider documents them; the payload builders are tested against the same text,
 so that the simulator is held to the documents and not to our decoder.
@@ -12,19 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import RequestError, UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, Mode, SongInput, SongRequest, SourceEvent
-from gateway.protocol.dashscope import (
-    GenerationDecoder,
-    decode_whole,
-    delta_payload,
-    error_payload,
-    parse_call,
-    request_body,
-    stop_payload,
-    whole_payload,
-)
+from gateway.errors import UpstreamError
+from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
+from gateway.protocol.dashscope import GenerationDecoder, decode_whole, delta_payload, error_payload
 from gateway.protocol.sse import SseEvent
+from tests.support.wire import stop_payload, whole_payload
 
 INTERIM = (
     '{"output":{"audio":{"data":"aGVsbG8=","expires_at":1774937185,"id":"audio_r1"},"finish_reason":"null"},'
@@ -51,68 +43,6 @@ def failure(*events: SseEvent) -> UpstreamError:
     with pytest.raises(UpstreamError) as caught:
         feed(*events)
     return caught.value
-
-
-# -- the call --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("model", "given_", "sent"),
-    [
-        ("fun-music-v1", SongInput(prompt=" rain "), {"prompt": "rain"}),
-        ("fun-music-v1", SongInput(prompt="rain", lyrics="la", gender="male"), {"lyrics": "la", "gender": "male"}),
-        ("fun-music-preview", SongInput(prompt="rain", lyrics="la"), {"prompt": "rain", "lyrics": "la"}),
-        (
-            "fun-music-v1",
-            SongInput(prompt="rain", lyrics="la", gender="male", is_instrumental=True, format="wav"),
-            {"prompt": "rain", "is_instrumental": True, "format": "wav"},
-        ),
-        (
-            "fun-music-v1",
-            SongInput(prompt="雨", enable_aigc_watermark=True),
-            {"prompt": "雨", "enable_aigc_watermark": True},
-        ),
-    ],
-)
-def test_a_call_has_the_fields_that_count_and_every_switch(
-    model: str, given_: SongInput, sent: dict[str, object]
-) -> None:
-    """Texts and voice are there when they count; format and the two switches are always said."""
-    switches = {"is_instrumental": False, "format": "mp3", "enable_aigc_watermark": False}
-    body = json.loads(request_body(SongRequest(model, Mode.STREAM, given_)))
-    assert body == {"model": model, "input": switches | sent}
-
-
-def test_a_call_is_understood_as_it_was_meant() -> None:
-    """The simulator reads from a call the song that the gateway wrote into it."""
-    song = SongRequest("fun-music-v1", Mode.STREAM, SongInput(lyrics="la", gender="female", format="wav"))
-    assert parse_call(request_body(song)) == song
-
-
-def test_a_call_may_leave_out_or_null_what_has_a_default() -> None:
-    """Only model and input are needed, nulls are absent, and unknown fields are ignored as the provider does."""
-    body = b'{"model":"m","input":{"prompt":null,"seed":1},"parameters":{}}'
-    assert parse_call(body) == SongRequest("m", Mode.STREAM, SongInput())
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b'{"model":"m"}',
-        b'{"input":{}}',
-        b'{"model":1,"input":{}}',
-        b'{"model":"m","input":{"prompt":1}}',
-        b"[" * 100_000,
-        b'"\xff"',
-    ],
-)
-def test_a_call_that_is_none_is_refused(body: bytes) -> None:
-    """What is not the documented object is `invalid_request`, however deep or broken it is."""
-    with pytest.raises(RequestError) as caught:
-        parse_call(body)
-    assert caught.value.code == "invalid_request"
 
 
 # -- streamed answers ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.errors import UpstreamError
 from gateway.model import Chunk, Flag, Kind, Position
 from gateway.relay.channel import WIRES_KEPT, Channel
+from gateway.relay.outcome import Bill
 from metrics.recorder import Recorder
 from tests.support.relay import (
     DETAILS,
@@ -30,7 +31,7 @@ from tests.support.relay import (
 
 
 def close(channel: Channel) -> None:
-    channel.close(None, billed_seconds=1.5, settled=True)
+    channel.close(None, Bill(1.5, settled=True))
 
 
 def test_chunks_follow_each_other() -> None:
@@ -101,11 +102,15 @@ def test_the_outcome_tells_how_it_ended() -> None:
     """A closed channel carries the error that ended it, the bill, and whether the ledger has it."""
     error = UpstreamError("upstream_failed", "The provider failed.")
     channel = new_channel()
-    channel.close(error, billed_seconds=2.5, settled=False)
+    channel.close(error, Bill(2.5, settled=False))
     outcome = channel.outcome
     assert outcome is not None
-    assert (outcome.stream_id, outcome.error, outcome.billed_seconds) == (RENDITION.stream_id, error, 2.5)
-    assert (outcome.settled, outcome.duration_seconds, outcome.sha256) == (False, 0.0, hashlib.sha256().hexdigest())
+    assert (outcome.stream_id, outcome.error, outcome.bill.seconds) == (RENDITION.stream_id, error, 2.5)
+    assert (outcome.bill.settled, outcome.duration_seconds, outcome.sha256) == (
+        False,
+        0.0,
+        hashlib.sha256().hexdigest(),
+    )
 
 
 @pytest.mark.parametrize(("limit", "seqs"), [(1, [2]), (100, [2]), (101, [2, 3]), (1000, [2, 3, 4])])

@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.model import Flag, Position
 from gateway.relay.listener import BATCH_BYTES, OnLag
+from gateway.relay.outcome import Bill
 from metrics.recorder import Recorder
 from tests.support.relay import DETAILS, Pipe, drain, grow, listen, new_channel, open_channel
 
@@ -47,7 +48,7 @@ def test_a_song_that_failed_before_its_first_sound() -> None:
     channel = new_channel()
     early, late = Pipe(), Pipe()
     listen(channel, early)
-    channel.close(UpstreamError("upstream_empty", "Nothing came."), billed_seconds=0.0, settled=True)
+    channel.close(UpstreamError("upstream_empty", "Nothing came."), Bill(0.0, settled=True))
     listen(channel, late)
     assert early.said == late.said == [("ended", "upstream_empty")]
     assert channel.listeners == {}
@@ -228,7 +229,7 @@ def test_the_end_comes_after_all_audio() -> None:
     listen(channel, quick)
     slow = listen(channel, stalled)
     grow(channel, 4)
-    channel.close(None, billed_seconds=1.0, settled=True)
+    channel.close(None, Bill(1.0, settled=True))
     assert quick.said[-1] == ("ended", None)
     assert stalled.said[-1] == ("chunk", 0)
     drain(slow, stalled)
@@ -244,7 +245,7 @@ def test_joining_a_finished_song() -> None:
     """All of it and its end are there at once, and nobody is left in the channel."""
     channel = open_channel()
     payloads = grow(channel, 3)
-    channel.close(None, billed_seconds=1.0, settled=True)
+    channel.close(None, Bill(1.0, settled=True))
     pipe = Pipe()
     listen(channel, pipe)
     assert pipe.heard == b"".join(payloads)
@@ -257,7 +258,7 @@ def test_the_end_is_told_once() -> None:
     channel = open_channel()
     pipe = Pipe()
     listener = listen(channel, pipe)
-    channel.close(None, billed_seconds=0.0, settled=True)
+    channel.close(None, Bill(0.0, settled=True))
     drain(listener, pipe)
     assert pipe.said == [("started", Position(3, 0)), ("ended", None)]
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gateway.errors import UpstreamError
 from gateway.model import Flag
 from gateway.relay.listener import Listener, OnLag
+from gateway.relay.outcome import Bill
 from tests.support.relay import Pipe, drain, listen, open_channel
 
 ROOM = st.none() | st.integers(0, 400)
@@ -91,7 +92,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.channel.outcome is None)
     @rule(error=st.none() | st.just(UpstreamError("upstream_failed", "It failed.")))
     def close(self, error: UpstreamError | None) -> None:
-        self.channel.close(error, billed_seconds=0.0, settled=True)
+        self.channel.close(error, Bill(0.0, settled=True))
 
     @invariant()
     def everybody_has_heard_what_the_model_says(self) -> None:

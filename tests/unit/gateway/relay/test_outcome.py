@@ -10,7 +10,7 @@ import hashlib
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.relay.outcome import Outcome
+from gateway.relay.outcome import Bill, Outcome
 from tests.support.relay import RENDITION, Pipe, grow, listen, open_channel
 
 
@@ -20,10 +20,10 @@ def test_a_whole_song_has_no_error() -> None:
     pipe = Pipe()
     listen(channel, pipe)
     grow(channel, 3)
-    channel.close(None, billed_seconds=0.25, settled=True)
+    channel.close(None, Bill(0.25, settled=True))
     digest = hashlib.sha256(pipe.heard).hexdigest()
     seconds = 3 * 4410 / 44100
-    assert pipe.outcome == Outcome(RENDITION.stream_id, None, seconds, 3, 300, digest, 0.25, True)
+    assert pipe.outcome == Outcome(RENDITION.stream_id, None, seconds, 3, 300, digest, Bill(0.25, settled=True))
 
 
 def test_a_broken_song_has_one() -> None:
@@ -31,14 +31,14 @@ def test_a_broken_song_has_one() -> None:
     error = UpstreamError("upstream_interrupted", "The provider went silent.")
     channel = open_channel()
     grow(channel, 2)
-    channel.close(error, billed_seconds=0.2, settled=False)
+    channel.close(error, Bill(0.2, settled=False))
     assert channel.outcome is not None
     assert channel.outcome.error is error
-    assert (channel.outcome.chunks, channel.outcome.size, channel.outcome.settled) == (2, 200, False)
+    assert (channel.outcome.chunks, channel.outcome.size, channel.outcome.bill.settled) == (2, 200, False)
 
 
 def test_nobody_changes_it() -> None:
     """Listeners share it, so it is frozen."""
-    outcome = Outcome(RENDITION.stream_id, None, 0.0, 0, 0, "", 0.0, False)
+    outcome = Outcome(RENDITION.stream_id, None, 0.0, 0, 0, "", Bill(0.0, settled=False))
     with pytest.raises(dataclasses.FrozenInstanceError):
-        outcome.settled = True  # type: ignore[misc]  # the assignment that must fail
+        outcome.bill.settled = True  # type: ignore[misc]  # the assignment that must fail

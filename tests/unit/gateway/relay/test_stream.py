@@ -63,7 +63,7 @@ async def test_a_song_reaches_its_listeners(tasks: asyncio.TaskGroup) -> None:
     await within(stream.wait())
     assert pipe.heard == SONG
     assert pipe.said[-1] == ("ended", None)
-    assert source.songs == [stream.song]
+    assert source.songs == [stream.request]
     assert source.let_go == 1
     assert ledger.settled == [(stream.id, 0.5)]
 
@@ -78,13 +78,18 @@ async def test_what_a_stream_says_of_itself(tasks: asyncio.TaskGroup) -> None:
     stream.start(tasks, source, ScriptedLedger())
     await until(lambda: stream.native.end > 0)
     assert (stream.status, stream.sample_rate, stream.channels) == (Status.RUNNING, 44100, 2)
-    assert (stream.request_id, stream.simulated, stream.settled) == ("req-1", True, False)
+    assert (stream.request_id, stream.simulated, stream.bill.settled) == ("req-1", True, False)
     assert stream.audio_seconds == stream.received_seconds == pytest.approx(20 * FRAME_SECONDS)
     clock.at = 60.0
     gate.set()
     await within(stream.wait())
-    assert (stream.status, stream.finished_at, stream.settled, stream.error) == (Status.COMPLETED, 60.0, True, None)
-    assert (stream.audio_seconds, stream.billed_seconds, stream.lyrics) == (0.75, 0.75, "La la")
+    assert (stream.status, stream.finished_at, stream.bill.settled, stream.error) == (
+        Status.COMPLETED,
+        60.0,
+        True,
+        None,
+    )
+    assert (stream.audio_seconds, stream.bill.seconds, stream.lyrics) == (0.75, 0.75, "La la")
     assert stream.retained_bytes == len(SONG)
 
 
@@ -219,7 +224,7 @@ async def test_audio_behind_the_last_word_is_taken_all_the_same(tasks: asyncio.T
     listen(stream.native, pipe)
     stream.start(tasks, ScriptedSource(*steps), ScriptedLedger())
     await within(stream.wait())
-    assert (pipe.heard, stream.billed_seconds, stream.request_id) == (SONG, 0.4, "late")
+    assert (pipe.heard, stream.bill.seconds, stream.request_id) == (SONG, 0.4, "late")
 
 
 async def test_a_stream_that_waits_tells_its_place(tasks: asyncio.TaskGroup) -> None:

@@ -212,7 +212,7 @@ async def test_cancelling_while_it_settles(tasks: asyncio.TaskGroup) -> None:
     scene.stream.cancel()
     scene.ledger.hold.set()
     await within(scene.stream.wait())
-    assert (scene.stream.status, scene.stream.settled) == (Status.COMPLETED, True)
+    assert (scene.stream.status, scene.stream.bill.settled) == (Status.COMPLETED, True)
     assert scene.ledger.settled == [(scene.stream.id, 0.5)]
     assert scene.pipe.said[-1] == ("ended", None)
 
@@ -224,7 +224,7 @@ async def test_the_owner_stops_while_it_settles() -> None:
     with pytest.raises(ExceptionGroup):
         await scene.abort(lambda: bool(scene.ledger.settled))
     assert scene.pipe.said[-1] == ("ended", None)
-    assert (scene.stream.status, scene.stream.settled) == (Status.COMPLETED, False)
+    assert (scene.stream.status, scene.stream.bill.settled) == (Status.COMPLETED, False)
 
 
 async def test_the_owner_stops_while_it_runs() -> None:
@@ -233,7 +233,7 @@ async def test_the_owner_stops_while_it_runs() -> None:
     with pytest.raises(ExceptionGroup):
         await scene.abort(lambda: scene.stream.native.end > 0)
     scene.ended(Status.FAILED, "going_away", seconds=20 * FRAME_SECONDS)
-    assert scene.stream.settled
+    assert scene.stream.bill.settled
 
 
 async def test_a_ledger_that_fails(tasks: asyncio.TaskGroup, caplog: pytest.LogCaptureFixture) -> None:
@@ -242,10 +242,10 @@ async def test_a_ledger_that_fails(tasks: asyncio.TaskGroup, caplog: pytest.LogC
     scene.ledger.fault = OSError("the disk is full")
     with caplog.at_level(logging.ERROR):
         await scene.play(tasks)
-    assert (scene.stream.status, scene.stream.settled) == (Status.COMPLETED, False)
+    assert (scene.stream.status, scene.stream.bill.settled) == (Status.COMPLETED, False)
     assert scene.pipe.said[-1] == ("ended", None)
     assert scene.pipe.outcome is not None
-    assert (scene.pipe.outcome.settled, scene.pipe.outcome.billed_seconds) == (False, 0.5)
+    assert (scene.pipe.outcome.bill.settled, scene.pipe.outcome.bill.seconds) == (False, 0.5)
     assert "0.500 seconds" in caplog.text
 
 
@@ -263,7 +263,7 @@ async def test_a_ledger_that_hangs(
         scene.stream.cancel()
     with caplog.at_level(logging.ERROR):
         await within(scene.stream.wait())
-    assert scene.stream.settled is False
+    assert scene.stream.bill.settled is False
     assert scene.pipe.said[-1] == ("ended", "cancelled" if cancelled else None)
     assert len(scene.ledger.settled) == 1
 
@@ -281,4 +281,4 @@ async def test_no_outcome_before_the_bill(tasks: asyncio.TaskGroup) -> None:
     await within(scene.stream.wait())
     assert late.outcome is not None
     assert late.outcome is scene.pipe.outcome
-    assert late.outcome.settled
+    assert late.outcome.bill.settled

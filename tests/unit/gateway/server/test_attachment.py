@@ -11,7 +11,7 @@ from gateway.errors import LimitError, UpstreamError, WavegateError
 from gateway.model import Chunk, Flag, Kind, Position
 from gateway.protocol import frames
 from gateway.protocol.frames import text_message
-from gateway.relay.outcome import Outcome
+from gateway.relay.outcome import Bill, Outcome
 from gateway.server.attachment import FRAMINGS, Attachment, format_info
 from tests.support.relay import DETAILS, RENDITION, TENANT
 from tests.support.server import Line, new_line, new_stream
@@ -34,7 +34,7 @@ def chunk(seq: int, *, kind: Kind = Kind.AUDIO) -> Chunk:
 
 
 def outcome(error: WavegateError | None = None) -> Outcome:
-    return Outcome(RENDITION.stream_id, error, 12.5, 125, 200_000, "ab" * 32, 12.0, settled=True)
+    return Outcome(RENDITION.stream_id, error, 12.5, 125, 200_000, "ab" * 32, Bill(12.0, settled=True))
 
 
 async def test_it_says_whose_stream_it_carries() -> None:

@@ -14,7 +14,7 @@ from gateway.config.schema import Limits
 from gateway.errors import LimitError, UpstreamError, WavegateError
 from gateway.model import Accepted, AudioDelta, Chunk, Finished, Kind, Position, SourceEvent
 from gateway.protocol import frames
-from gateway.relay.outcome import Outcome
+from gateway.relay.outcome import Bill, Outcome
 from gateway.server import audio
 from gateway.server.audio import AudioConnection
 from tests.support.relay import DETAILS, RENDITION, Clock, mp3_frames, within
@@ -47,7 +47,7 @@ def chunk(seq: int, payload: bytes, kind: Kind = Kind.AUDIO) -> Chunk:
 
 
 def outcome(error: WavegateError | None = None) -> Outcome:
-    return Outcome(RENDITION.stream_id, error, 1.0, 1, 1, "", 1.0, settled=True)
+    return Outcome(RENDITION.stream_id, error, 1.0, 1, 1, "", Bill(1.0, settled=True))
 
 
 async def test_audio_alone_goes_into_the_body() -> None:

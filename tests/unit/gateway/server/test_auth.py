@@ -173,3 +173,9 @@ def test_a_stranger_learns_nothing_about_origins() -> None:
         with pytest.raises(AccessError) as refused:
             Tenants([ACME]).principal(Credentials(key="unknown"), origin=origin)
         assert refused.value.code == "bad_credentials"
+
+
+def test_a_tenant_has_the_weight_it_was_given() -> None:
+    """One that is gone has a new one's."""
+    tenants = Tenants([Tenant(id="heavy", weight=3.0)])
+    assert (tenants.weight(TenantId("heavy")), tenants.weight(TenantId("gone"))) == (3.0, 1.0)

@@ -15,7 +15,7 @@ from gateway.config.schema import Config, Relay, Server
 from gateway.errors import WavegateError
 from gateway.model import StreamId
 from gateway.protocol import frames
-from gateway.relay.outcome import Outcome
+from gateway.relay.outcome import Bill, Outcome
 from gateway.server import connections as module
 from gateway.server.audio import AudioConnection
 from gateway.server.connections import Connections
@@ -125,7 +125,7 @@ async def test_a_player_that_does_not_take_the_last_of_its_song_is_cut() -> None
     connection = AudioConnection(clock, frames.chunked, lambda: None)
     connection.connection_made(wire)
     connections.add(connection)
-    connection.ended(Outcome(StreamId("st_1"), None, 1.0, 1, 1, "", 1.0, settled=True))
+    connection.ended(Outcome(StreamId("st_1"), None, 1.0, 1, 1, "", Bill(1.0, settled=True)))
     assert wire.closing
     clock.at += 60.5
     connections.sweep()

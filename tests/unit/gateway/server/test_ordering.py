@@ -7,9 +7,9 @@ It must not know the provider's limits beyond one that is broken.
 import pytest
 
 from gateway.errors import RequestError
-from gateway.model import Mode
+from gateway.model import Mode, SpeechInput, SpeechRequest
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
-from gateway.server.ordering import song_of, wishes
+from gateway.server.ordering import request_of, wishes
 
 WORDS = InputSpec(prompt="a song of five words")
 
@@ -32,8 +32,8 @@ def test_a_format_is_a_list_of_wishes(choice: FormatChoice | None, wished: list[
 def test_both_doors_order_the_same_song() -> None:
     """Every field of the input arrives, the model is the configured one where none is named."""
     asked = InputSpec(prompt="a song of five words", gender="female", format="wav", enable_aigc_watermark=True)
-    body, warnings = song_of(CreateBody(asked), "fun-music-v1")
-    message, _ = song_of(StreamCreate(input=asked), "fun-music-v1")
+    body, warnings = request_of(CreateBody(asked), "fun-music-v1")
+    message, _ = request_of(StreamCreate(input=asked), "fun-music-v1")
     assert body == message
     assert (body.model, body.mode, warnings) == ("fun-music-v1", Mode.STREAM, [])
     assert (body.input.prompt, body.input.gender, body.input.format, body.input.enable_aigc_watermark) == (
@@ -42,7 +42,7 @@ def test_both_doors_order_the_same_song() -> None:
         "wav",
         True,
     )
-    named, _ = song_of(CreateBody(WORDS, model="fun-music-preview", mode="file"), "fun-music-v1")
+    named, _ = request_of(CreateBody(WORDS, model="fun-music-preview", mode="file"), "fun-music-v1")
     assert (named.model, named.mode) == ("fun-music-preview", Mode.FILE)
 
 
@@ -64,7 +64,7 @@ def test_what_one_wants_to_hear_is_what_is_ordered(
 ) -> None:
     """A client that names only what it wants to hear gets it ordered so; `input.format` counts where it is given."""
     message = StreamCreate(input=InputSpec(prompt=WORDS.prompt, format=ordered), format=wished)
-    assert song_of(message, "fun-music-v1")[0].input.format == result
+    assert request_of(message, "fun-music-v1")[0].input.format == result
 
 
 @pytest.mark.parametrize(
@@ -75,21 +75,53 @@ def test_a_wish_that_cannot_be_met_is_refused(wished: FormatChoice, ordered: str
     """No song is bought that this client could not hear."""
     message = StreamCreate(input=InputSpec(prompt=WORDS.prompt, format=ordered), format=wished)
     with pytest.raises(RequestError) as refused:
-        song_of(message, "fun-music-v1")
+        request_of(message, "fun-music-v1")
     assert (refused.value.code, refused.value.param) == ("unsupported_format", "format")
+
+
+def test_speech_is_ordered_by_its_model() -> None:
+    """The model says which fields count; Qwen-TTS speaks wav where nothing else is named."""
+    asked = InputSpec(text="Good morning.", voice="longanyang", rate=1.2, language_hints=("en",))
+    spoken, warnings = request_of(CreateBody(asked, model="cosyvoice-v3-flash"), "fun-music-v1")
+    said = SpeechInput("Good morning.", "longanyang", "mp3", rate=1.2, language_hints=("en",))
+    assert (spoken, warnings) == (SpeechRequest("cosyvoice-v3-flash", Mode.STREAM, said), [])
+    asked = InputSpec(text="Good morning.", voice="Cherry", language_type="English")
+    spoken, _ = request_of(CreateBody(asked, model="qwen3-tts-flash"), "fun-music-v1")
+    assert spoken.input == SpeechInput("Good morning.", "Cherry", "wav", language_type="English")
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "param"),
+    [
+        ("fun-music-v1", InputSpec(prompt=WORDS.prompt, text="Hello"), "input.text"),
+        ("fun-music-v1", InputSpec(prompt=WORDS.prompt, voice="Cherry"), "input.voice"),
+        ("cosyvoice-v3-flash", InputSpec(prompt=WORDS.prompt), "input.prompt"),
+        ("cosyvoice-v3-flash", InputSpec(text="Hello"), "input.voice"),
+        ("cosyvoice-v3-flash", InputSpec(voice="longanyang"), "input.text"),
+        ("cosyvoice-v3-flash", InputSpec(text="Hello", voice="x", language_type="English"), "input.language_type"),
+        ("qwen3-tts-flash", InputSpec(text="Hello", voice="Cherry", format="mp3"), "input.format"),
+        ("qwen3-tts-flash", InputSpec(text="Hello", voice="Cherry", rate=1.5), "input.rate"),
+        ("gpt-5", InputSpec(text="Hello"), "model"),
+    ],
+)
+def test_a_field_that_means_nothing_to_the_model_is_refused(model: str, asked: InputSpec, param: str) -> None:
+    """As is one that it needs and that is missing: nothing is bought that was not meant."""
+    with pytest.raises(RequestError) as refused:
+        request_of(CreateBody(asked, model=model), "fun-music-v1")
+    assert (refused.value.code, refused.value.param) == ("invalid_input", param)
 
 
 def test_an_unknown_mode_is_refused() -> None:
     """The mode is one of two, and the refusal names the field."""
     with pytest.raises(RequestError) as refused:
-        song_of(CreateBody(WORDS, mode="later"), "fun-music-v1")
+        request_of(CreateBody(WORDS, mode="later"), "fun-music-v1")
     assert (refused.value.code, refused.value.param) == ("invalid_input", "mode")
 
 
 def test_the_providers_limits_are_checked_here() -> None:
     """What the provider would refuse is refused before anything is spent."""
     with pytest.raises(RequestError) as refused:
-        song_of(CreateBody(InputSpec(prompt="short")), "fun-music-v1")
+        request_of(CreateBody(InputSpec(prompt="short")), "fun-music-v1")
     assert (refused.value.code, refused.value.param) == ("invalid_input", "input.prompt")
 
 
@@ -105,7 +137,7 @@ def test_the_providers_limits_are_checked_here() -> None:
 )
 def test_what_is_not_in_force_draws_a_warning(fields: dict[str, object], words: list[str]) -> None:
     """A field that does nothing yet is said to do nothing, never silently dropped."""
-    _, warnings = song_of(CreateBody(WORDS, **fields), "fun-music-v1")  # type: ignore[arg-type]  # fields by name
+    _, warnings = request_of(CreateBody(WORDS, **fields), "fun-music-v1")  # type: ignore[arg-type]  # fields by name
     assert len(warnings) == len(words)
     for warning, word in zip(warnings, words, strict=True):
         assert warning.startswith(word)

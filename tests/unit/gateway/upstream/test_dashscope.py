@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.config.schema import Upstream
 from gateway.model import Accepted, AudioDelta, Finished
-from gateway.protocol.dashscope import delta_payload, whole_payload
+from gateway.protocol.dashscope import delta_payload
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.keys import ProviderKey
 from tests.support.provider import (
@@ -30,6 +30,7 @@ from tests.support.provider import (
     heard,
     source,
 )
+from tests.support.wire import whole_payload
 
 # -- a generation that goes well -------------------------------------------------------------------------------------
 
@@ -97,12 +98,22 @@ async def test_any_byte_is_a_sign_of_life(provider: Provider) -> None:
     assert (await heard(provider.url, idle_timeout=0.8))[-1] == END
 
 
-def test_a_workspace_has_a_host_of_its_own() -> None:
-    """The workspace's id replaces the shared host; path and base are joined with one slash."""
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("fun-music-v1", "/p"),
+        ("fun-music-preview", "/p"),
+        ("cosyvoice-v3-flash", "/api/v1/services/audio/tts/SpeechSynthesizer"),
+        ("qwen3-tts-flash", "/api/v1/services/aigc/multimodal-generation/generation"),
+    ],
+)
+def test_a_workspace_has_a_host_of_its_own_and_a_family_a_path(model: str, path: str) -> None:
+    """The workspace's id replaces the shared host; one slash joins base and path; that of songs is a setting."""
     config = Upstream(workspace_id="llm-1x", path="/p")
-    assert DashScopeSource(config, ProviderKey(SECRET)).url == "https://llm-1x.cn-beijing.maas.aliyuncs.com/p"
+    url = DashScopeSource(config, ProviderKey(SECRET)).url(model)
+    assert url == f"https://llm-1x.cn-beijing.maas.aliyuncs.com{path}"
     config = Upstream(base_url="http://127.0.0.1:1/", path="/p")
-    assert DashScopeSource(config, ProviderKey(SECRET)).url == "http://127.0.0.1:1/p"
+    assert DashScopeSource(config, ProviderKey(SECRET)).url(model) == f"http://127.0.0.1:1{path}"
 
 
 async def test_a_session_that_is_lent_stays_open(provider: Provider) -> None:

@@ -16,7 +16,6 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Accepted, AudioDelta, SourceEvent
-from gateway.protocol.dashscope import whole_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.keys import KeyRefusedError, ProviderKey
@@ -35,6 +34,7 @@ from tests.support.provider import (
     failure,
     raw,
 )
+from tests.support.wire import whole_payload
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.model import Mode, SongInput, SongRequest
-from gateway.protocol.dashscope import stop_payload
+from gateway.model import Mode, SongInput, SongRequest, SpeechInput, SpeechRequest
 from gateway.upstream import flight as module
 from gateway.upstream.flight import Flight, FlightRecorder
 from gateway.upstream.logbook import Logbook, Page
 from gateway.upstream.mask import Mask
 from gateway.upstream.recording import Piece, Recording, read_flight
+from tests.support.wire import stop_payload
 
 SONG = SongRequest("fun-music-v1", Mode.STREAM, SongInput(prompt="slow rain on a roof", gender="male"))
 HEADERS = {
@@ -118,6 +118,19 @@ async def test_no_secret_is_written(tmp_path: Path) -> None:
     assert found.request["input"]["prompt"] == "sha256:" + sha256(b"slow rain on a roof").hexdigest()
     for secret in (b"s3cr3t", b"la la", b"secret", b"rain"):
         assert secret not in body + path.read_bytes()
+
+
+async def test_a_spoken_text_is_no_more_kept_than_a_prompt(tmp_path: Path) -> None:
+    """Its hash stands in the request."""
+    async with recording(tmp_path) as recorder:
+        said = SpeechRequest("cosyvoice-v3-flash", Mode.STREAM, SpeechInput("Open sesame", "longanyang"))
+        flight = recorder.start(said)
+        flight.answered(200, HEADERS)
+        flight.ended(None)
+    (path,) = files(tmp_path)
+    found = await read(path)
+    assert found.request["input"]["text"] == "sha256:" + sha256(b"Open sesame").hexdigest()
+    assert b"sesame" not in path.read_bytes()
 
 
 async def test_words_are_kept_on_demand(tmp_path: Path) -> None:

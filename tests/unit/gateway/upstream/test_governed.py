@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
+from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, TenantId
 from gateway.upstream.governed import GovernedSource
-from gateway.upstream.governor import CIRCUIT_FAILURES, Governor
+from gateway.upstream.governor import Governor
 from gateway.upstream.keys import KeyRefusedError
 from gateway.upstream.retry import RetryPolicy
 from metrics.recorder import Recorder
 from tests.support.governor import governor, guests, steps
 from tests.support.relay import Clock, song
+
+CIRCUIT_FAILURES = Upstream().circuit_failures
 
 TENANT = TenantId("a")
 SOUND, END = AudioDelta(b"la"), Finished(2.0)

@@ -8,11 +8,15 @@ import asyncio
 
 import pytest
 
+from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Queued, TenantId
-from gateway.upstream.governor import CIRCUIT_FAILURES, CIRCUIT_SECONDS, Governor
+from gateway.upstream.governor import Governor
 from tests.support.governor import Guest, governor, guests, steps
 from tests.support.relay import Clock
+
+CIRCUIT_FAILURES = Upstream().circuit_failures
+CIRCUIT_SECONDS = Upstream().circuit_seconds
 
 BUSY = UpstreamError("upstream_busy", "Full.")
 BROKEN = UpstreamError("upstream_failed", "Broken.")

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.dashscope import delta_payload, stop_payload
+from gateway.protocol.dashscope import delta_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.mask import Mask
+from tests.support.wire import stop_payload
 
 URL = "http://bucket.oss-cn-beijing.aliyuncs.com/a/b.mp3?Expires=1774937185&OSSAccessKeyId=LTAI5t&Signature=a%2Fb%3D"
 STOP = stop_payload(
@@ -88,6 +89,7 @@ def test_byte_by_byte() -> None:
         (b'"Authorization: Bearer abc.def" "x"', b'"Authorization: Bearer 0000000" "x"'),
         (b"task-based", b"task-based"),
         (b'"lyrics" : "a\\"b", "c":"d"', b'"lyrics" : "0000", "c":"d"'),
+        (b'"original_text":"ab","text":"c"', b'"original_text":"00","text":"0"'),
         (b'"lyrics":\ndata: "ab"', b'"lyrics":\ndata: "00"'),
         (b'"prompt":"ab"', b'"prompt":"00"'),
         (b'"lyrics":null,"message":"ab"', b'"lyrics":null,"message":"ab"'),

@@ -12,11 +12,12 @@ import pytest
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Finished, Mode, SongInput, SongRequest
-from gateway.protocol.dashscope import delta_payload, stop_payload
+from gateway.protocol.dashscope import delta_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.keys import ProviderKey
 from gateway.upstream.probe.purchase import Answer, Purchase
 from tests.support.relay import mp3_frames
+from tests.support.wire import stop_payload
 
 PROMPT = "nobody may read of this rain"
 URL = "http://bucket.oss.aliyuncs.com/song.mp3?Signature=sesame"

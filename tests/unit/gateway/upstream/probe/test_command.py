@@ -18,7 +18,6 @@ from aiohttp import web
 
 from gateway.config.schema import Upstream
 from gateway.config.secret import Secret
-from gateway.protocol.dashscope import stop_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.keys import ProviderKey
 from gateway.upstream.probe import command
@@ -28,6 +27,7 @@ from gateway.upstream.probe.report import Discretion
 from gateway.upstream.simulator.server import Simulator
 from tests.support.provider import DELTA, EVENTS, FACTS, SECRET, STOP, Provider
 from tests.support.relay import within
+from tests.support.wire import stop_payload
 
 PROMPT = "[[scale seconds=2 speed=0]] a scale for the test bench"
 

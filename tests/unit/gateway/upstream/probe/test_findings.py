@@ -47,7 +47,7 @@ def test_a_whole_song_is_summed_up(bought: Bought) -> None:
 def test_the_other_model_costs_more(bought: Bought) -> None:
     """And one without a price costs nobody knows what."""
     assert find(bought(model="fun-music-preview")).said.cost_cny == 1.0
-    assert find(bought(model="fun-music-v9")).said.cost_cny is None
+    assert find(bought(model="cosyvoice-v3-flash")).said.cost_cny is None
 
 
 def test_a_song_that_was_left_is_interrupted(bought: Bought) -> None:

@@ -15,13 +15,14 @@ from aiohttp import web
 
 from gateway.config.schema import Upstream
 from gateway.model import Mode, SongInput, SongRequest
-from gateway.protocol.dashscope import delta_payload, stop_payload
+from gateway.protocol.dashscope import delta_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.keys import ProviderKey
 from gateway.upstream.probe import purchase as module
 from gateway.upstream.probe.purchase import Purchase
 from tests.support.provider import DELTA, EVENTS, FACTS, SECRET, STOP, THROTTLED, Provider, raw
 from tests.support.relay import within
+from tests.support.wire import stop_payload
 
 SONG = SongRequest("fun-music-v1", Mode.STREAM, SongInput(prompt="a calm song for a test", format="mp3"))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.protocol.dashscope import LEGACY_PATH
+from gateway.protocol.fun_music import LEGACY_PATH
 from gateway.upstream.probe.findings import Findings, find
 from gateway.upstream.probe.questions import Question, questions, split
 from tests.support.relay import mp3_frames, wav

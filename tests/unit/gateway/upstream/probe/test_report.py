@@ -124,7 +124,7 @@ def test_a_fast_song_is_told_in_round_numbers(bought: Bought) -> None:
     ("options", "cost"),
     [
         ({"simulated": True}, "nothing: a simulator sang"),
-        ({"model": "fun-music-v9"}, "200 s billed"),
+        ({"model": "cosyvoice-v3-flash"}, "200 s billed"),
         ({"whole": False, "slices": {}, "failure": BROKEN, "status": 401}, "nothing should be: the call was refused"),
         ({"whole": False}, "unknown: the provider may still charge for this song"),
     ],

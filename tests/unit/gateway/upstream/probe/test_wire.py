@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.dashscope import delta_payload, error_payload, stop_payload
+from gateway.protocol.dashscope import delta_payload, error_payload
 from gateway.protocol.sse import encode_event
 from gateway.upstream.probe.wire import WireLog, provider_code
+from tests.support.wire import stop_payload
 
 DELTA = encode_event(1, "result", 200, delta_payload(request_id="r1", expires_at=7, data=b"hello"))
 STOP = encode_event(

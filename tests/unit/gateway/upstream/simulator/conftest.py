@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.protocol.dashscope import PATH
+from gateway.protocol.fun_music import PATH
 from gateway.upstream.simulator.server import Simulator
 
 

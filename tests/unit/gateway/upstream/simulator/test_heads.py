@@ -10,7 +10,7 @@ import pytest
 
 from gateway.upstream.simulator.heads import WAV_FORMS, id3, info_frame
 from transcode.framer import Framer
-from transcode.mp3header import parse_header
+from transcode.mp3header import bitrates, parse_header
 
 
 def test_tags_hold_any_title() -> None:
@@ -54,4 +54,18 @@ def test_every_form_of_wav_is_read(form: str, riff: int, data: int) -> None:
     assert b"".join(frame.data for frame in frames) == sound
     assert framer.format is not None
     assert (framer.format.sample_rate, framer.format.channels, framer.codec) == (48000, 2, "pcm_s16le")
-    assert set(WAV_FORMS) == {"0xFFFFFFFF", "0x7FFFFFFF", "0", "short", "extensible"}
+    assert set(WAV_FORMS) == {"0xFFFFFFFF", "0x7FFFFFFF", "0", "short", "extensible", "bare"}
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 24000, 44100, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_info_frame_at_every_rate(sample_rate: int, channels: int) -> None:
+    """At a low and at its highest bitrate it says what it is, and has no sound."""
+    for bitrate in (32000, bitrates(sample_rate)[-1]):
+        frame = info_frame(b"Info", bitrate, sample_rate, channels)
+        header = parse_header(frame)
+        assert header is not None
+        assert (header.size, header.bitrate) == (len(frame), bitrate)
+        assert (header.kind.sample_rate, header.kind.channels) == (sample_rate, channels)
+        framer = Framer()
+        assert [found.samples for found in [*framer.feed(frame), *framer.flush()]] == [0]

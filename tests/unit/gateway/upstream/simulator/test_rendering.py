@@ -16,8 +16,9 @@ import pytest
 
 from gateway.upstream.simulator import scale, watermark
 from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
-from gateway.upstream.simulator.recipe import Recipe
+from gateway.upstream.simulator.recipe import Recipe, speech_recipe
 from gateway.upstream.simulator.rendering import Rendering
+from gateway.upstream.simulator.scenario import Scenario
 
 SCALE = Recipe("scale", 3.0, "", "", None, "mp3", 192000, watermark=False, streamed=True)
 SONG = Recipe("song", 2.0, "a song about the sea", "", "female", "wav", 0, watermark=False, streamed=True)
@@ -115,3 +116,63 @@ def test_a_wav_in_another_form() -> None:
 def test_the_same_recipe_gives_the_same_bytes() -> None:
     """Two renderings are one file."""
     assert b"".join(Rendering(SCALE).pieces()) == b"".join(Rendering(SCALE).pieces())
+
+
+RATES = [8000, 16000, 22050, 24000, 44100, 48000]
+SAID = "The river answers. 今天天气很好。"
+
+
+@pytest.mark.parametrize("sample_rate", RATES)
+@pytest.mark.parametrize("scenario", [Scenario(), Scenario(vbr=True, xing=True)])
+def test_speech_as_mp3_at_every_rate(sample_rate: int, scenario: Scenario) -> None:
+    """It decodes to mono at its rate, as long as was counted and as loud as speech."""
+    made = speech_recipe(text=SAID, voice="a", format="mp3", sample_rate=sample_rate, scenario=scenario)
+    rendering = Rendering(made)
+    data = b"".join(rendering.pieces())
+    with av.open(io.BytesIO(data), "r") as container:
+        stream = container.streams.audio[0]
+        assert (stream.rate, stream.channels) == (sample_rate, 1)
+    sound = decode(data)
+    assert rendering.samples <= sound.shape[1] <= rendering.samples + 4 * 1152
+    speaking = sound[np.abs(sound) > 0.01]
+    assert 0.05 < np.sqrt(np.mean(speaking**2)) < 0.2
+    assert data.startswith(b"ID3")
+
+
+@pytest.mark.parametrize("sample_rate", RATES)
+def test_speech_as_wav_at_every_rate(sample_rate: int) -> None:
+    """The header says the rate and mono, and the samples are those that were counted."""
+    rendering = Rendering(speech_recipe(text=SAID, voice="a", format="wav", sample_rate=sample_rate))
+    data = b"".join(rendering.pieces())
+    with wave.open(io.BytesIO(data)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (sample_rate, 1, 2)
+    assert len(data) == 44 + 2 * rendering.samples
+    assert decode(data).shape == (1, rendering.samples)
+    assert rendering.lyrics == ""
+
+
+@pytest.mark.parametrize("sample_rate", RATES)
+def test_the_scale_at_every_rate(sample_rate: int) -> None:
+    """Each half second has the pitch that it has at that rate, and the length is exact."""
+    scenario = Scenario("scale", seconds=4)
+    rendering = Rendering(speech_recipe(text=SAID, voice="a", format="wav", sample_rate=sample_rate, scenario=scenario))
+    samples = np.frombuffer(b"".join(rendering.pieces())[44:], dtype="<i2")
+    assert rendering.samples == len(samples) == 4 * sample_rate
+    for step, part in enumerate(samples.reshape(8, -1)):
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), sample_rate))
+        assert int(spectrum.argmax()) == pytest.approx(scale.pitch(step, sample_rate), abs=1)
+
+
+def test_speech_is_cut_like_a_song() -> None:
+    """At most so many seconds of it, faded out; a short one stays as short as it is."""
+    cut, short = (
+        Rendering(
+            speech_recipe(text=text, voice="a", format="wav", sample_rate=24000, scenario=Scenario(seconds=seconds))
+        )
+        for text, seconds in ((SAID * 5, 2.5), ("Hi.", 60.0))
+    )
+    samples = np.frombuffer(b"".join(cut.pieces())[44:], dtype="<i2")
+    assert cut.samples == len(samples) == 60000
+    assert np.abs(samples[-10:]).max() < 50
+    list(short.pieces())
+    assert short.samples < 24000

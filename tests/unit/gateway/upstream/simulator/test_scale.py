@@ -49,3 +49,11 @@ def test_the_level_never_changes_and_nothing_clicks() -> None:
 def test_it_lasts_as_long_as_asked(seconds: float) -> None:
     """The number of samples is that of the time asked for, in stereo."""
     assert np.concatenate(list(blocks(seconds))).shape == (round(seconds * SAMPLE_RATE), 2)
+
+
+def test_a_low_rate_holds_fewer_pitches() -> None:
+    """None is above what the rate can hold, and still the first minute has each pitch once."""
+    pitches = [pitch(step, 8000) for step in range(STEPS)]
+    assert max(pitches) < 3600
+    assert len(set(pitches[:120])) == 120
+    assert [pitch(step, 16000) for step in range(STEPS)] == [pitch(step) for step in range(STEPS)]

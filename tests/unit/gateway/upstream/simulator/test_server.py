@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.protocol.dashscope import LEGACY_PATH, PATH
+from gateway.protocol.fun_music import LEGACY_PATH, PATH
 from gateway.upstream.simulator import rendering, wire
 from gateway.upstream.simulator.scenario import HEADER
 from gateway.upstream.simulator.server import Simulator

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.dashscope import stop_payload
 from gateway.upstream.simulator.faults import FAULTS
 from gateway.upstream.simulator.scenario import Scenario
 from gateway.upstream.simulator.shapes import last_word
+from tests.support.wire import stop_payload
 
 Ask = Callable[..., Awaitable[Any]]
 

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.upstream.simulator import song as module
-from gateway.upstream.simulator.recipe import Recipe
+from gateway.upstream.simulator.recipe import Recipe, speech_recipe
+from gateway.upstream.simulator.scenario import Scenario
 from gateway.upstream.simulator.song import Song, SongFailed
 
 SCALE = Recipe("scale", 4.0, "", "", None, "mp3", 192000, watermark=False, streamed=True)
@@ -120,3 +121,23 @@ async def test_a_reader_that_leaves_stops_nobody(pool: ThreadPoolExecutor) -> No
     await song.read(0, 100)
     leaving.cancel()
     assert len(await staying) == len(await song.finish())
+
+
+async def test_speech_has_its_own_rate(pool: ThreadPoolExecutor) -> None:
+    """Length, bytes a second and a WAV's header are told at the rate and in the channels that it has."""
+    scenario = Scenario("scale", seconds=3)
+    wav, vbr = (
+        Song(
+            speech_recipe(text="", voice="a", format=name, sample_rate=22050, streamed=False, scenario=wanted),
+            pool,
+        )
+        for name, wanted in (("wav", scenario), ("mp3", Scenario("scale", seconds=3, vbr=True)))
+    )
+    data = await wav.finish()
+    assert wav.duration == 3
+    assert wav.bytes_per_second == 44100
+    assert int.from_bytes(data[40:44], "little") == len(data) - 44 == 3 * 44100
+    assert int.from_bytes(data[24:28], "little") == 22050
+    await vbr.finish()
+    assert vbr.duration == 3
+    assert vbr.bytes_per_second == pytest.approx(len(vbr) / 3)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gateway.upstream.simulator.vbr import BITRATE, vary
+from gateway.upstream.simulator.vbr import BITRATE, bitrate, vary
 from transcode.encoder import Mp3Encoder
 from transcode.framer import Framer
 from transcode.mp3header import parse_header
@@ -61,3 +61,27 @@ def test_it_sounds_the_same(encoded: bytes) -> None:
 def test_it_does_not_depend_on_the_pieces(encoded: bytes, size: int) -> None:
     """The same frames from any pieces."""
     assert b"".join(vary(pieces(encoded[:20000], size))) == b"".join(vary([encoded[:20000]]))
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 24000, 32000, 44100, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_rate_and_mono(sample_rate: int, channels: int) -> None:
+    """Sizes differ, nothing is borrowed and the sound is the same, also in the shorter frames of MPEG 2 and 2.5."""
+    count = 2 * sample_rate * channels
+    bursts = np.sin(np.arange(count) / count * 40) ** 2
+    noise = np.random.default_rng(2).normal(0, 5000, count) * bursts
+    encoder = Mp3Encoder(sample_rate, channels, bitrate(sample_rate, channels))
+    data = encoder.feed(noise.clip(-32768, 32767).astype("<i2").tobytes()) + encoder.flush()
+    varied = b"".join(vary([data]))
+    framer = Framer()
+    frames = [*framer.feed(varied), *framer.flush()]
+    headers = [parse_header(frame.data) for frame in frames]
+    assert framer.skipped == 0
+    assert len({header.bitrate for header in headers if header}) >= 2
+    assert np.array_equal(decode(varied), decode(data))
+
+
+def test_what_to_encode_with() -> None:
+    """What songs are made with is unchanged; mono has half of it, where the frames are large enough."""
+    assert bitrate(48000, 2) == BITRATE
+    assert [bitrate(rate, 1) for rate in (8000, 24000, 48000)] == [32000, 64000, 64000]
