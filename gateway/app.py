@@ -17,10 +17,13 @@ from aiohttp import web
 from gateway import __version__
 from gateway.config.schema import Config, Tenant
 from gateway.config.secret import key_hash
+from gateway.encoding.clips import ClipPool
+from gateway.encoding.pool import EncodingPool
 from gateway.quota.memory import MemoryLedger
 from gateway.relay.hub import Hub
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
+from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
 from gateway.server.internal import Internal
 from gateway.server.pages import Pages, read_pages
@@ -39,6 +42,9 @@ from metrics.recorder import Recorder
 DEMO_KEY = "demo"
 # The built-in simulator sings this many times faster than real time, so that a visitor need not wait for the end.
 DEMO_SPEED = 3.0
+# Connections that may wait to be accepted. With aiohttp's 128, of 500 listeners who came at once a quarter had to knock
+# again, which takes a second; the kernel holds it to its own limit, which is usually this one.
+BACKLOG = 4096
 # How long sockets have for their closing handshakes once everything else has ended.
 GOODBYE_SECONDS = 2.0
 
@@ -110,7 +116,17 @@ class Gateway:
         tasks = await asyncio.TaskGroup().__aenter__()
         # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
         stack.push_async_callback(tasks.__aexit__, None, None, None)
-        self.hub = Hub(source, ledger, config.relay, self.recorder, tenants.limits, lease_seconds=lease)
+        encodings = await stack.enter_async_context(EncodingPool(config.transcode, self.recorder))
+        self.hub = Hub(
+            source,
+            ledger,
+            encodings,
+            config.relay,
+            self.recorder,
+            tenants.limits,
+            lease_seconds=lease,
+            keep_seconds=config.transcode.keep_seconds,
+        )
         # The streams end first, so that everybody still connected hears how theirs ended.
         stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)
         await stack.enter_async_context(self.hub)
@@ -118,10 +134,11 @@ class Gateway:
         stack.callback(keeper.cancel)
         services = Services(self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}")
         audio = AudioDoor(self.hub, self.connections, time.monotonic)
+        clip = ClipDoor(self.hub, await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
         public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
-        public.add_routes(Rest(self.hub, tenants, config, audio).routes())
+        public.add_routes(Rest(self.hub, tenants, config, audio, clip).routes())
         public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
         internal = web.Application(middlewares=[errors])
         internal.add_routes(Internal(self.recorder, self._unready).routes())
@@ -135,7 +152,7 @@ class Gateway:
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_SECONDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
         await site.start()
         self._sites.append(site)
         bound = runner.addresses[0][1]

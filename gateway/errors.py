@@ -68,6 +68,8 @@ HANDLING: dict[str, Handling] = {
     # ourselves
     "internal": Handling(500, 1011, retryable=True),
     "overloaded": Handling(503, 1013, retryable=True),
+    "transcoding_full": Handling(503, 1013, retryable=True),
+    "transcoding_failed": Handling(500, 1011, retryable=True),
     "going_away": Handling(503, 1012, retryable=True),
     "cancelled": Handling(409, 1000),
 }

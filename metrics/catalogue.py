@@ -63,6 +63,9 @@ CATALOGUE: tuple[Row, ...] = (
     Row("upstream_concurrency", "gauge", "Generations at the provider at once: used now, limit learned.", ("state",)),
     Row("quota_rejections", "counter", "Requests refused by a limit.", ("tenant", "reason")),
     Row("audio_seconds", "counter", "Seconds of generated audio by state of the bill.", ("tenant", "state")),
+    Row("transcode_cpu_seconds", "counter", "Processor time spent on encoding.", ("codec",)),
+    Row("transcode_audio_seconds", "counter", "Seconds of audio that were encoded.", ("codec",)),
+    Row("renditions_active", "gauge", "Encodes that are being made now.", ("codec",)),
     Row("event_loop_lag_seconds", "histogram", "How late a timer of the event loop fires.", (), RELAY_BUCKETS),
     Row("build_info", "gauge", "The running version; always 1.", ("version", "python")),
 )

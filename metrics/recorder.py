@@ -113,6 +113,18 @@ class Recorder:
     def audio_seconds(self, tenant: str, state: str, seconds: float) -> None:
         self._child("audio_seconds", self._tenant(tenant), state).inc(max(0.0, seconds))
 
+    # -- the codec workers -----------------------------------------------------------------------------------------
+
+    def transcoded(self, codec: str, audio_seconds: float, cpu_seconds: float) -> None:
+        self._child("transcode_audio_seconds", codec).inc(audio_seconds)
+        self._child("transcode_cpu_seconds", codec).inc(cpu_seconds)
+
+    def rendition_started(self, codec: str) -> None:
+        self._child("renditions_active", codec).inc()
+
+    def rendition_ended(self, codec: str) -> None:
+        self._child("renditions_active", codec).dec()
+
     # -- the process -----------------------------------------------------------------------------------------------
 
     def loop_lag(self, seconds: float) -> None:

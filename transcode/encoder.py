@@ -1,130 +1,58 @@
-"""PCM in, finished bytes out: a constant-bitrate MP3 encoder.
+"""The door to the encoders: blocks of samples in, packets out, one encoder for each codec.
 
-Invariant: the bytes that come out depend on the samples that went in, never on how they were sliced.
-PCM is signed 16-bit little-endian, channels interleaved. There are two LAMEs: `lameenc` where it is installed (Python
-3.11, for which PyAV's wheels hold one three times too slow), else PyAV's. Nobody outside this file need know which.
-It must not know containers, framing or time.
+Invariant: joined, the packets cover the song from where the encoder began, without hole or overlap; durations less
+paddings are the delay and the sound that was fed, to the sample. What comes out depends on the samples, never on how
+they were cut (PCM's packets alone lie where its input was cut).
+It must not know decoders or containers.
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Protocol
 
-import av
-import numpy as np
-
-from transcode.errors import EncodeError
-from transcode.mp3header import bitrates
-
-try:
-    import lameenc
-except ImportError:  # pragma: no cover - which of the two is there depends on the interpreter
-    lameenc = None
-
-
-class Lame(Protocol):
-    """One MP3 encoder at work: whole sample blocks in, MP3 bytes out whenever it has some."""
-
-    def encode(self, pcm: bytes) -> bytes:
-        """Take whole sample blocks, at least one."""
-
-    def finish(self) -> bytes:
-        """Give what is left. The encoder is of no use afterwards."""
+from transcode.encoders.aac import AacEncoder
+from transcode.encoders.flac import FlacEncoder
+from transcode.encoders.grid import Grid
+from transcode.encoders.mp3 import LiveMp3Encoder
+from transcode.encoders.opus import OpusEncoder
+from transcode.encoders.pcm import PcmEncoder
+from transcode.packet import CodecConfig, Packet
+from transcode.samples import Block
+from transcode.spec import EncoderSpec
 
 
-class LameencLame:
-    """LAME by way of `lameenc`."""
+class Encoder(Protocol):
+    """Blocks are of the spec's channels, their samples at its rate. Raises `EncodeError` when the codec fails."""
 
-    def __init__(self, sample_rate: int, channels: int, bitrate: int) -> None:
-        self._encoder = lameenc.Encoder()
-        self._encoder.silence()
-        self._encoder.set_in_sample_rate(sample_rate)
-        self._encoder.set_out_sample_rate(sample_rate)  # at low bitrates it would resample by itself
-        self._encoder.set_channels(channels)
-        self._encoder.set_bit_rate(bitrate // 1000)
-        self._encoder.set_quality(5)  # what FFmpeg takes, too; 7 halves the time, 2 doubles it
-        self._started = False
+    config: CodecConfig
 
-    def encode(self, pcm: bytes) -> bytes:
-        self._started = True
-        return bytes(self._encoder.encode(pcm))
+    def encode(self, block: Block) -> list[Packet]:
+        """Take a block, give the packets that it completes."""
 
-    def finish(self) -> bytes:
-        # lameenc refuses to flush an encoder that has seen no sample.
-        return bytes(self._encoder.flush()) if self._started else b""
+    def flush(self) -> list[Packet]:
+        """Give the rest, the last packets with their padding. It is of no use afterwards."""
 
 
-class AvLame:
-    """LAME by way of PyAV: the codec alone, no muxer."""
-
-    def __init__(self, sample_rate: int, channels: int, bitrate: int) -> None:
-        self._layout = "mono" if channels == 1 else "stereo"
-        self._rate = sample_rate
-        self._time_base = Fraction(1, sample_rate)
-        self._pts = 0
-        self._context = av.CodecContext.create("libmp3lame", "w")
-        self._context.sample_rate = sample_rate
-        self._context.layout = self._layout
-        self._context.format = "s16p"
-        self._context.time_base = self._time_base
-        self._context.bit_rate = bitrate
-        # Frames that borrow no bits from their neighbours: whoever joins at any of them hears it whole.
-        self._context.options = {"reservoir": "0"}
-        self._context.open()
-
-    def encode(self, pcm: bytes) -> bytes:
-        samples = np.frombuffer(pcm, dtype="<i2").reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=self._layout)
-        frame.sample_rate = self._rate
-        frame.time_base = self._time_base
-        frame.pts = self._pts
-        self._pts += frame.samples
-        return b"".join(bytes(packet) for packet in self._context.encode(frame))
-
-    def finish(self) -> bytes:
-        return b"".join(bytes(packet) for packet in self._context.encode(None))
+# By `EncoderSpec.codec`: what makes an encoder, and what tells where its packets lie at a rate.
+_ENCODERS: dict[str, tuple[Callable[[EncoderSpec, int, int | None], Encoder], Callable[[int], Grid]]] = {
+    "pcm": (PcmEncoder, PcmEncoder.grid),
+    "flac": (FlacEncoder, FlacEncoder.grid),
+    "mp3": (LiveMp3Encoder, LiveMp3Encoder.grid),
+    "aac": (AacEncoder, AacEncoder.grid),
+    "opus": (OpusEncoder, OpusEncoder.grid),
+}
 
 
-class Mp3Encoder:
-    """Constant-bitrate MP3 from PCM, without tags and without an Info frame.
+def encoder(spec: EncoderSpec, start: int = 0, at: int | None = None) -> Encoder:
+    """The encoder that makes `spec`, loudness aside, from sample `start` of the song on, a multiple of its frame.
 
-    `sample_rate` in Hz, one of MP3's nine; `channels` 1 or 2; `bitrate` in bit/s, one that MP3 has at that rate.
-    Once decoded, the first sound is heard 1105 samples late. What comes out is not cut at frame borders.
-    Raises `EncodeError` for parameters that MP3 has not.
+    `at` is the pts of the first packet that will be heard, if that is not the first one made.
+    Raises `EncodeError` for what the codec has not.
     """
+    make, _ = _ENCODERS[spec.codec]
+    return make(spec, start, at)
 
-    def __init__(
-        self,
-        sample_rate: int,
-        channels: int,
-        bitrate: int,
-        *,
-        lame: Callable[[int, int, int], Lame] = LameencLame if lameenc else AvLame,
-    ) -> None:
-        allowed = bitrates(sample_rate)
-        if not allowed:
-            raise EncodeError(f"MP3 has no sample rate of {sample_rate} Hz")
-        if channels not in (1, 2):
-            raise EncodeError(f"MP3 has one or two channels, not {channels}")
-        if bitrate not in allowed:
-            choices = ", ".join(map(str, allowed))
-            raise EncodeError(f"MP3 at {sample_rate} Hz has no bitrate of {bitrate} bit/s; it has {choices}")
-        self._block = 2 * channels
-        self._rest = b""
-        self._lame: Lame | None = lame(sample_rate, channels, bitrate)
 
-    def feed(self, pcm: bytes) -> bytes:
-        """Take PCM cut anywhere, even within a sample; give the MP3 bytes that are ready, often none."""
-        if self._lame is None:
-            raise EncodeError("the encoder was flushed and takes no more samples")
-        pcm = self._rest + pcm
-        whole = len(pcm) - len(pcm) % self._block
-        self._rest = pcm[whole:]
-        return self._lame.encode(pcm[:whole]) if whole else b""
-
-    def flush(self) -> bytes:
-        """Give the rest and end. A trailing part of a sample block is dropped; a second call gives nothing."""
-        if self._lame is None:
-            return b""
-        lame, self._lame = self._lame, None
-        return lame.finish()
+def grid(spec: EncoderSpec) -> Grid:
+    """Where in time its packets lie."""
+    _, cells = _ENCODERS[spec.codec]
+    return cells(spec.sample_rate)

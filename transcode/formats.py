@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A row of the table. `container` is True when listeners need an init chunk before any audio."""
+    """A row of the table. `codec` is mp3, pcm (signed 16-bit where it was made here), opus, aac or flac; `container` is
+    True when listeners need an init chunk before any audio.
+    """
 
     name: str
     codec: str
@@ -30,8 +32,15 @@ class StreamFormat:
 
 MP3 = Format("mp3", "mp3", "audio/mpeg", "audio/mpeg", container=False)
 WAV = Format("wav", "pcm", "audio/wav", "audio/wav", container=True)
+PCM = Format("pcm", "pcm", "audio/L16", "audio/L16", container=False)
+OGG = Format("ogg", "opus", 'audio/ogg; codecs="opus"', "audio/ogg", container=True)
+WEBM = Format("webm", "opus", 'audio/webm; codecs="opus"', "audio/webm", container=True)
+AAC = Format("aac", "aac", "audio/aac", "audio/aac", container=False)
+MP4 = Format("mp4", "aac", 'audio/mp4; codecs="mp4a.40.2"', "audio/mp4", container=True)
+FLAC = Format("flac", "flac", "audio/flac", "audio/flac", container=True)
 
-FORMATS: dict[str, Format] = {row.name: row for row in (MP3, WAV)}
+FORMATS: dict[str, Format] = {row.name: row for row in (MP3, WAV, PCM, OGG, WEBM, AAC, MP4, FLAC)}
+"""Every format that can be heard, by the name that is its extension, too."""
 
 
 @dataclass(frozen=True, slots=True)

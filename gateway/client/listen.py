@@ -33,6 +33,7 @@ _EXTENSIONS = {
     "audio/aac": "aac",
     "audio/mp4": "mp4",
     "audio/flac": "flac",
+    "audio/L16": "pcm",
 }
 _PLAYERS = {"mpv": "mpv", "ffplay": "ffplay -nodisp -autoexit", "vlc": "vlc", "afplay": "afplay"}
 
@@ -144,7 +145,7 @@ def _whole(progress: Progress, target: Output, song: Song) -> int:
     facts.append("sha256 verified" if song.verified else "not heard whole, so not verified")
     progress.say(*facts, style=GREEN if song.verified else YELLOW)
     if target.path is not None:
-        progress.say(_how_to_play(target.path), style=DIM)
+        progress.say(_how_to_play(target.path, song), style=DIM)
     return DONE
 
 
@@ -158,6 +159,10 @@ def _kept(progress: Progress, target: Output, song: Song | None) -> None:
     progress.say(f"To hear it again: wavegate listen --stream {song.id}", style=DIM)
 
 
-def _how_to_play(path: Path) -> str:
+def _how_to_play(path: Path, song: Song) -> str:
+    if song.format is not None and song.format.mime == "audio/L16":
+        # Nothing in the bytes tells what they are.
+        form = f"-f s16le -ar {song.format.sample_rate} -ch_layout {'mono' if song.format.channels == 1 else 'stereo'}"
+        return f"Play it: ffplay -nodisp -autoexit {form} {shlex.quote(str(path))}"
     found = next((command for program, command in _PLAYERS.items() if shutil.which(program)), None)
     return f"Play it: {found} {shlex.quote(str(path))}" if found else f"Play it with any player: {path}"

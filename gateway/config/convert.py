@@ -109,7 +109,7 @@ def _hint(keys: Mapping[str, Key], name: str, path: str) -> str:
     for top in keys_of(Config):
         if top.item and not top.many and name in {key.name for key in keys_of(top.item)}:
             return f"did you mean {top.name}.{name}?"
-    return f"known here: {', '.join(keys)}" if keys else "this section has no keys"
+    return f"known here: {', '.join(keys)}"
 
 
 def _base(kind: Any) -> Any:

@@ -177,6 +177,20 @@ class Relay(Section, frozen=True):
 class Transcode(Section, frozen=True):
     """Conversion between formats."""
 
+    workers: Annotated[
+        Count | None,
+        "Processes that encode; 0 encodes in threads of the gateway. null is one less than there are processors.",
+    ] = None
+    max_encodings: Annotated[
+        AtLeastOne, "Formats that may be in the making at once in each of them; more are refused for the moment."
+    ] = 50
+    keep_seconds: Annotated[
+        Seconds, "A format that is not whole and that nobody hears is given up after this time."
+    ] = 10.0
+    clip_workers: Annotated[AtLeastOne, "Processes that cut clips."] = 1
+    max_clips: Annotated[AtLeastOne, "Clips that may wait or be cut at once; more are refused for the moment."] = 8
+    max_clip_seconds: Annotated[Seconds, "Longest clip."] = 600.0
+
 
 class Limits(Section, frozen=True):
     """What one tenant may use; 0 means no limit."""

@@ -14,12 +14,13 @@ from gateway.errors import RequestError
 
 
 class FormatSpec(Struct, frozen=True):
-    """A format with wishes: `sample_rate` in Hz, `bitrate` in bit/s; what is left out is the stream's own."""
+    """A format with wishes: `sample_rate` in Hz, `bitrate` in bit/s, `loudness` in LUFS; the rest is as it is."""
 
     codec: str
     sample_rate: int | None = None
     channels: int | None = None
     bitrate: int | None = None
+    loudness: float | None = None
 
 
 FormatChoice = str | FormatSpec | list[str | FormatSpec]

@@ -1,13 +1,15 @@
 """A channel: the retained, ordered log of one rendition's chunks on this node, and who listens to it.
 
 Invariant: chunks are appended once, in order, never changed; `first` and `end` bound what is retained (`first` moves
-only when the byte limit forces the oldest out); the hash and the totals cover everything since seq 0.
+only when the byte limit forces the oldest out, or when all is forgotten); the hash and the totals cover everything
+since seq 0. Wire forms stand for a bounded number of chunks, whoever reads what.
 Appending pumps every listener synchronously: no task, no queue. It must not know sockets or codecs.
 """
 
 import hashlib
 import logging
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -19,13 +21,13 @@ from transcode.formats import Format, StreamFormat
 
 logger = logging.getLogger("wavegate.channel")
 
-# Chunks whose wire forms stay built: about ten seconds, in which almost every listener has been served. Kept for the
-# whole song they would double and treble its memory.
+# Chunks whose wire forms stay built: about ten seconds, in which almost every listener has been served; and as many of
+# the older ones that were read last. Kept for the whole song they would double and treble its memory.
 WIRES_KEPT = 50
 
 
 class Audience(Protocol):
-    """A listener, as far as the channel cares."""
+    """A listener or a follower, as far as the channel cares."""
 
     def pump(self) -> None: ...
 
@@ -55,9 +57,12 @@ class Channel:
         self.retained_bytes = 0
         self.torn = False
         self.outcome: Outcome | None = None
+        # Who makes other formats of this one; pumped first, so that their work begins while sockets are written.
+        self.followers: dict[Audience, None] = {}
         self.listeners: dict[Audience, None] = {}
         self.recorder = recorder
         self._chunks: list[Chunk] = []
+        self._reread: deque[Chunk] = deque()
         self._total_bytes = 0
         self._hash = hashlib.sha256()
         self._max_bytes = max_bytes
@@ -107,6 +112,17 @@ class Channel:
             bill,
         )
         self._fan_out()
+        if not self.listeners:
+            # The rule, and of a short song these would be a second copy for as long as it is kept.
+            for chunk in self._chunks[-WIRES_KEPT:]:
+                chunk.forget_wires()
+
+    def forget(self) -> None:
+        """Lets the audio go: nothing is retained any more, whoever still holds the channel."""
+        self.first = self.end
+        self.retained_bytes = 0
+        self._chunks.clear()
+        self._reread.clear()
 
     def tell(self, text: bytes) -> None:
         """News beside the sound for everybody who listens; `text` is a ready WebSocket text frame."""
@@ -122,17 +138,17 @@ class Channel:
         self.retained_bytes += len(payload)
 
     def _fan_out(self) -> None:
-        for listener in tuple(self.listeners):
+        for audience in (*self.followers, *self.listeners):
             try:
-                listener.pump()
+                audience.pump()
             except Exception:
-                self._let_go(listener)
+                self._let_go(audience)
         self.flush_tally()
 
-    def _let_go(self, listener: Audience) -> None:
-        """A listener whose transport breaks costs nobody else anything."""
+    def _let_go(self, audience: Audience) -> None:
+        """A listener whose transport breaks costs nobody else anything, nor does a format that cannot be made."""
         logger.exception("a listener of stream %s broke and was let go", self.rendition.stream_id)
-        listener.fail()
+        audience.fail()
 
     # -- the listening side ----------------------------------------------------------------------------------------
 
@@ -153,7 +169,16 @@ class Channel:
                 break
             size += len(self._chunks[stop].payload)
             stop += 1
-        return self._chunks[start:stop]
+        chunks = self._chunks[start:stop]
+        if start < len(self._chunks) - WIRES_KEPT:
+            self._read_late(chunks)
+        return chunks
+
+    def _read_late(self, chunks: list[Chunk]) -> None:
+        """Who reads these builds their wire forms again: those that were built so before make room."""
+        while len(self._reread) > WIRES_KEPT:
+            self._reread.popleft().forget_wires()
+        self._reread.extend(chunks)
 
     def seconds(self, samples: int) -> float:
         """Samples of this rendition as seconds; 0.0 before its rate is known."""

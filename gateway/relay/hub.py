@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from gateway.config.schema import Limits, Relay
 from gateway.errors import LimitError, RequestError, ServiceError
@@ -18,12 +19,16 @@ from gateway.log import event as log_event
 from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
 from gateway.relay.channel import Channel
 from gateway.relay.listener import Listener, OnLag
-from gateway.relay.ports import Ledger, ListenerTransport, Source
+from gateway.relay.ports import Encodings, Ledger, ListenerTransport, Source
+from gateway.relay.renditions import Workshop
 from gateway.relay.since import Since, locate
 from gateway.relay.stream import SETTLE_SECONDS, Instruments, Stream
 from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.hub")
+
+# How long other formats have to come to their end after the streams have.
+FINISH_SECONDS = 2.0
 
 
 class Hub:
@@ -33,11 +38,13 @@ class Hub:
         self,
         source: Source,
         ledger: Ledger,
+        encodings: Encodings,
         config: Relay,
         recorder: Recorder,
         limits_of: Callable[[TenantId], Limits],
         *,
         lease_seconds: float,
+        keep_seconds: float,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         random_bits: Callable[[int], int] = secrets.randbits,
@@ -45,6 +52,8 @@ class Hub:
         self.config = config
         self._source = source
         self._ledger = ledger
+        self._encodings = encodings
+        self._keep_seconds = keep_seconds
         self._recorder = recorder
         self._limits_of = limits_of
         self._lease_seconds = lease_seconds
@@ -68,6 +77,13 @@ class Hub:
         for stream in self._streams.values():
             stream.cancel(ServiceError("going_away", "The gateway has stopped; the stream has ended."))
         await self._tasks.__aexit__(None, None, None)
+        # What has come is heard in other formats, too, if that does not take long.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS):
+                for stream in self._streams.values():
+                    await stream.renditions.finished()
+        for stream in self._streams.values():
+            stream.renditions.close(ServiceError("going_away", "The gateway has stopped; the stream has ended."))
 
     # -- streams ---------------------------------------------------------------------------------------------------
 
@@ -85,7 +101,7 @@ class Hub:
         except ServiceError:
             await self._ledger.settle(rendition.stream_id, 0.0)
             raise
-        stream = Stream(rendition, tenant, request, warnings, self._instruments, self.config.max_stream_bytes)
+        stream = Stream(rendition, tenant, request, warnings, self._instruments, self._workshop(rendition.stream_id))
         self._streams[stream.id] = stream
         stream.start(self._tasks, self._source, self._ledger)
         log_event(
@@ -97,9 +113,19 @@ class Hub:
         if self._draining:
             raise ServiceError("going_away", "This gateway is stopping: ask again in a moment.", retry_after=1.0)
 
-    def _new_rendition(self) -> RenditionId:
-        stream_id = StreamId(f"st_{self._random_bits(128):032x}")
+    def _new_rendition(self, stream_id: StreamId | None = None) -> RenditionId:
+        stream_id = stream_id or StreamId(f"st_{self._random_bits(128):032x}")
         return RenditionId(stream_id, number=self._random_bits(32), epoch=self._random_bits(31))
+
+    def _workshop(self, stream_id: StreamId) -> Workshop:
+        return Workshop(
+            self._encodings,
+            self._recorder,
+            self._instruments.now,
+            lambda: self._new_rendition(stream_id),
+            self.config.max_stream_bytes,
+            self._keep_seconds,
+        )
 
     def get(self, tenant: TenantId, stream_id: str) -> Stream:
         """The tenant's stream of this id. Raises RequestError; another tenant's is as unknown as one that never was."""
@@ -149,7 +175,7 @@ class Hub:
     async def drain(self, seconds: float) -> None:
         """Takes nothing new and gives what runs this long to end by itself."""
         self._draining = True
-        running = [asyncio.ensure_future(stream.wait()) for stream in self._streams.values() if not stream.status.final]
+        running = [asyncio.ensure_future(stream.heard()) for stream in self._streams.values()]
         try:
             if running:
                 await asyncio.wait(running, timeout=seconds)
@@ -170,6 +196,7 @@ class Hub:
             self.forget()
             for stream in self._streams.values():
                 stream.announce()
+                stream.renditions.tick()
             if self._instruments.now() >= next_renewal:
                 next_renewal = self._instruments.now() + renew_every
                 await self._renew()
@@ -192,3 +219,6 @@ class Hub:
             if expired or kept > self.config.retain_bytes:
                 kept -= stream.retained_bytes
                 del self._streams[stream.id]
+                # Not left to whoever drops the last reference: a closed connection and its listener refer to each
+                # other, and songs held by them waited for a full collection: 340 MiB after 2,500 generations.
+                stream.renditions.forget(ServiceError("going_away", "This stream is no longer kept."))

@@ -12,6 +12,8 @@ from gateway.errors import WavegateError
 from gateway.model import Chunk, GenerationRequest, Position, SourceEvent, StreamId, TenantId
 from gateway.relay.outcome import Outcome
 from transcode.formats import StreamFormat
+from transcode.packet import Encoded, Resume
+from transcode.spec import EncoderSpec
 
 
 class Source(Protocol):
@@ -37,6 +39,45 @@ class Ledger(Protocol):
 
     async def settle(self, stream_id: StreamId, seconds: float) -> None:
         """The generation is over and cost this much audio. Gives the slot back; a second call does nothing."""
+        ...
+
+
+class Encodings(Protocol):
+    """Where formats are made."""
+
+    def open(self, spec: EncoderSpec, sink: "EncodingSink", resume: Resume | None = None) -> "Encoding":
+        """An encode, from its first byte or taken up again. Raises ServiceError `transcoding_full` without room."""
+        ...
+
+
+class Encoding(Protocol):
+    """One encode that is being made elsewhere."""
+
+    def step(self, data: bytes, *, discontinuity: bool = False, last: bool = False) -> None:
+        """Encodes the next bytes of the song; the sink is answered in a later turn of the loop, before the next step.
+
+        `discontinuity` tells that sound is missing right before them, `last` that nothing follows.
+        """
+        ...
+
+    def close(self) -> None:
+        """It is needed no more. The sink hears nothing after this; a second call does nothing."""
+        ...
+
+
+class EncodingSink(Protocol):
+    """What an encode tells. After `failed` and `lost` it is closed."""
+
+    def encoded(self, result: Encoded) -> None:
+        """The step is done."""
+        ...
+
+    def failed(self, error: WavegateError) -> None:
+        """The codec has failed on this song."""
+        ...
+
+    def lost(self) -> None:
+        """Whoever made it has died; nothing is wrong with the song."""
         ...
 
 

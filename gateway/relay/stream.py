@@ -7,7 +7,7 @@ settled exactly once, and every channel is closed with the same outcome. It must
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.errors import RequestError, ServiceError, UpstreamError, WavegateError
@@ -26,13 +26,13 @@ from gateway.model import (
 )
 from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
-from gateway.protocol.messages import FormatSpec
 from gateway.relay.channel import Channel
 from gateway.relay.outcome import Bill
 from gateway.relay.ports import Ledger, Source
 from gateway.relay.rendition import NativeRendition
+from gateway.relay.renditions import Renditions, Workshop
 from metrics.recorder import Recorder
-from transcode.formats import FORMATS, StreamFormat
+from transcode.formats import FORMATS
 
 logger = logging.getLogger("wavegate.stream")
 
@@ -57,21 +57,8 @@ def queued(stream_id: StreamId, place: Queued) -> StreamQueued:
     return StreamQueued(stream_id, place.position, eta)
 
 
-def serves(name: str, details: StreamFormat | None, wish: FormatSpec) -> bool:
-    """Whether audio in the format `name` is what a listener wishes, without conversion."""
-    if wish.codec != name:
-        return False
-    if wish.sample_rate is wish.channels is wish.bitrate is None:
-        return True
-    if details is None:
-        return False
-    asked = (wish.sample_rate, wish.channels, wish.bitrate)
-    real = (details.sample_rate, details.channels, details.bitrate)
-    return all(a is None or a == r for a, r in zip(asked, real, strict=True))
-
-
 class Stream:
-    """One generation and what has become of it. `native` is the channel in the provider's own format."""
+    """One generation and what has become of it: `native` is its channel in the provider's own format."""
 
     def __init__(
         self,
@@ -80,7 +67,7 @@ class Stream:
         request: GenerationRequest,
         warnings: list[str],
         instruments: Instruments,
-        max_bytes: int,
+        workshop: Workshop,
     ) -> None:
         self.id: StreamId = rendition.stream_id
         self.tenant = tenant
@@ -98,7 +85,8 @@ class Stream:
         self._instruments = instruments
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]
-        self.native = Channel(rendition, form, self._recorder, max_bytes, instruments.now)
+        self.native = Channel(rendition, form, self._recorder, workshop.max_bytes, instruments.now)
+        self.renditions = Renditions(self.native, workshop)
         self._rendition = NativeRendition(self.native, instruments.now)
         self._ending: WavegateError | None = None
         self._finished: Finished | None = None
@@ -134,19 +122,11 @@ class Stream:
 
     @property
     def listeners(self) -> int:
-        return len(self.native.listeners)
+        return sum(len(channel.listeners) for channel in self.renditions)
 
     @property
     def retained_bytes(self) -> int:
-        return self.native.retained_bytes
-
-    def channel_for(self, wishes: Sequence[FormatSpec]) -> Channel:
-        """The channel of the first wish that can be met. Raises RequestError `unsupported_format`."""
-        if any(serves(self.request.input.format, self.native.details, wish) for wish in wishes):
-            return self.native
-        raise RequestError(
-            "unsupported_format", f"This stream can be heard as: {self.native.format.name}.", param="format"
-        )
+        return self.renditions.retained_bytes
 
     def announce(self) -> None:
         """Tells the listeners what has changed beside the sound: how many they are, the words, how far it is."""
@@ -157,7 +137,11 @@ class Stream:
         if seen == self._announced:
             return
         self._announced = seen
-        self.native.tell(text_message(encode(news)))
+        self._tell(text_message(encode(news)))
+
+    def _tell(self, text: bytes) -> None:
+        for channel in self.renditions:
+            channel.tell(text)
 
     def start(self, tasks: asyncio.TaskGroup, source: Source, ledger: Ledger) -> None:
         """Begins to read the source, in a task of its own inside `tasks`."""
@@ -176,6 +160,11 @@ class Stream:
         """Until it has ended and settled."""
         if self._task is not None:
             await asyncio.wait([self._task])
+
+    async def heard(self) -> None:
+        """Until it has ended, and those who hear it in another format have come to its end, too."""
+        await self.wait()
+        await self.renditions.finished()
 
     # -- its task --------------------------------------------------------------------------------------------------
 
@@ -218,7 +207,7 @@ class Stream:
             self._rendition.feed(event.data)
         elif isinstance(event, Queued):
             self.status, self.place = Status.QUEUED, event
-            self.native.tell(text_message(encode(queued(self.id, event))))
+            self._tell(text_message(encode(queued(self.id, event))))
         elif isinstance(event, Accepted):
             self.status, self.place = Status.RUNNING, None
             self.request_id = event.request_id

@@ -13,17 +13,18 @@ from aiohttp import web
 from gateway.errors import RequestError, WavegateError
 from gateway.model import Chunk, Position, Principal
 from gateway.protocol import frames
-from gateway.protocol.messages import FormatSpec
 from gateway.relay.channel import Channel
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.outcome import Outcome
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.stream import Stream
+from gateway.relay.wishes import possible
 from gateway.server.connections import Connections
+from gateway.server.query import asked_format
 from gateway.server.takeover import TakenOver, take_over
 from gateway.server.transport import SocketTransport
-from transcode.formats import FORMATS, StreamFormat
+from transcode.formats import PCM, Format, StreamFormat
 
 # Browsers read a progressive body in blocks of 32 KiB: with less than two of them in stock an element stalls.
 LIVE_BURST_SECONDS = 2.0
@@ -49,6 +50,7 @@ class AudioConnection(SocketTransport):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._on_gone()
+        self.listeners.clear()
 
     def data_received(self, data: bytes) -> None:
         """Whatever a player says after its request is of no interest; the connection closes behind the song."""
@@ -95,17 +97,21 @@ class AudioDoor:
     async def handle(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         """Answers GET and HEAD. Raises RequestError."""
         stream = self._hub.get(principal.tenant, request.match_info["id"])
-        extension = request.match_info["ext"]
-        if extension not in FORMATS:
-            raise RequestError("unsupported_format", f"The extensions here are: {', '.join(FORMATS)}.", param="format")
-        channel = stream.channel_for([FormatSpec(extension)])
+        wished = possible([asked_format(request.match_info["ext"], request.query)])
         since = _since(request.query.get("since", "start"))
-        if stream.error is not None and channel.end == 0:
+        if stream.error is not None and stream.native.end == 0:
             raise stream.error
-        if stream.status.final and isinstance(since, FromStart) and channel.first == 0:
+        # Whoever only looks does not set an encoder to work.
+        head = request.method == "HEAD"
+        channel = stream.renditions.existing(wished) if head else stream.renditions.channel(wished)
+        if channel is None:
+            return web.Response(headers=_headers(wished[0].form, None))
+        if channel.outcome is not None and isinstance(since, FromStart) and channel.first == 0:
+            if channel.outcome.error is not None and channel.end == 0:
+                raise channel.outcome.error
             return _whole(request, channel)
-        if request.method == "HEAD":
-            return web.Response(headers=_headers(channel))
+        if head:
+            return web.Response(headers=_headers(channel.format, channel.details))
         return self._follow(request, stream, channel, since)
 
     def _follow(self, request: web.Request, stream: Stream, channel: Channel, since: Since) -> web.StreamResponse:
@@ -113,8 +119,9 @@ class AudioDoor:
         joined: list[Listener] = []
 
         def leave() -> None:
-            for listener in joined:
-                self._hub.detach(stream.tenant, listener)
+            # Emptied, so that nothing refers to the song any more: the connection and its listener refer to each other.
+            while joined:
+                self._hub.detach(stream.tenant, joined.pop())
 
         connection = AudioConnection(self._now, frames.chunked if modern else frames.plain, leave)
         listener, _ = self._hub.attach(stream, channel, connection, since, OnLag.COMPLETE)
@@ -144,10 +151,14 @@ def _since(text: str) -> Since:
     return SecondsAgo(seconds)
 
 
-def _headers(channel: Channel) -> dict[str, str]:
+def _headers(form: Format, details: StreamFormat | None) -> dict[str, str]:
     """What every answer with this audio says. X-Accel-Buffering keeps nginx from holding the song back."""
+    content_type = form.content_type
+    if form is PCM and details is not None:
+        # Nothing in the bytes tells.
+        content_type = f"{content_type};rate={details.sample_rate};channels={details.channels}"
     return {
-        "Content-Type": channel.format.content_type,
+        "Content-Type": content_type,
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",
         "X-Content-Type-Options": "nosniff",
@@ -156,7 +167,7 @@ def _headers(channel: Channel) -> dict[str, str]:
 
 def _head(channel: Channel, *, chunked: bool) -> bytes:
     """The head of a body that is still being made; the connection ends behind it."""
-    headers = _headers(channel) | {"Connection": "close"}
+    headers = _headers(channel.format, channel.details) | {"Connection": "close"}
     if chunked:
         headers["Transfer-Encoding"] = "chunked"
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
@@ -167,7 +178,7 @@ def _whole(request: web.Request, channel: Channel) -> web.Response:
     """A finished song: its length is known, and one range of it may be asked for."""
     init = channel.init.payload if channel.init else b""
     body = init + b"".join([chunk.payload for chunk in channel.retained])
-    headers = _headers(channel) | {"Accept-Ranges": "bytes"}
+    headers = _headers(channel.format, channel.details) | {"Accept-Ranges": "bytes"}
     wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
     if wanted is None or wanted.groups() == ("", ""):
         return web.Response(body=body, headers=headers)

@@ -16,7 +16,7 @@ from gateway.model import GenerationRequest, Mode
 from gateway.protocol.families import family_of
 from gateway.protocol.family import ModelFamily
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
-from gateway.relay.stream import serves
+from gateway.relay.wishes import possible
 
 
 def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
@@ -38,10 +38,8 @@ def request_of(body: CreateBody | StreamCreate, default_model: str) -> tuple[Gen
     given.setdefault("format", _provider_format(wished, family.formats))
     request: GenerationRequest = family.request(model, Mode(body.mode), family.input(**given))
     warnings = family.check(request)
-    if wished and not any(serves(request.input.format, None, wish) for wish in wished):
-        raise RequestError(
-            "unsupported_format", f"A stream can be heard as: {', '.join(family.formats)}.", param="format"
-        )
+    if wished:
+        possible(wished)
     if body.share:
         warnings.append("`share` is not in force in this version: a generation of its own was started.")
     if body.abandon not in (None, "finish"):

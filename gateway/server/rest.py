@@ -19,6 +19,7 @@ from gateway.protocol.messages import decode_create
 from gateway.relay.hub import Hub
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants, credentials
+from gateway.server.clip import ClipDoor
 from gateway.server.ordering import request_of
 from gateway.server.view import stream_info
 
@@ -72,11 +73,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 class Rest:
     """The handlers under /v1/streams."""
 
-    def __init__(self, hub: Hub, tenants: Tenants, config: Config, audio: AudioDoor) -> None:
+    def __init__(self, hub: Hub, tenants: Tenants, config: Config, audio: AudioDoor, clip: ClipDoor) -> None:
         self._hub = hub
         self._tenants = tenants
         self._config = config
         self._audio = audio
+        self._clip = clip
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -85,6 +87,7 @@ class Rest:
             web.get("/v1/streams/{id}", self.inspect),
             web.delete("/v1/streams/{id}", self.cancel),
             web.get("/v1/streams/{id}/audio.{ext}", self.audio),
+            web.get("/v1/streams/{id}/clip.{ext}", self.clip),
         ]
 
     def _principal(self, request: web.Request) -> Principal:
@@ -117,3 +120,6 @@ class Rest:
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         return await self._audio.handle(request, self._principal(request))
+
+    async def clip(self, request: web.Request) -> web.Response:
+        return await self._clip.handle(request, self._principal(request))

@@ -21,6 +21,7 @@ from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.stream import Stream, queued
+from gateway.relay.wishes import possible
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.ordering import request_of, wishes
@@ -205,7 +206,7 @@ class ClientSession:
         if stream.id in self._attached:
             raise RequestError("already_attached", "This session hears that stream already.", param="stream_id")
         wished = wishes(message.format)
-        channel = stream.channel_for(wished) if wished else stream.native
+        channel = stream.renditions.channel(possible(wished)) if wished else stream.native
         attachment = Attachment(self._connection, stream, message.framing, message.ref, self._ended)
         listener, recovered = self._services.hub.attach(stream, channel, attachment, since, on_lag)
         attachment.resumed(recovered)

@@ -17,7 +17,16 @@ import { Song } from './song.js';
 export { Song, WavegateError, readFrame };
 
 const PROTOCOL = 'wavegate.v1';
-const EXTENSIONS = { 'audio/mpeg': 'mp3', 'audio/wav': 'wav' };
+const EXTENSIONS = {
+  'audio/mpeg': 'mp3',
+  'audio/wav': 'wav',
+  'audio/L16': 'pcm',
+  'audio/ogg; codecs="opus"': 'ogg',
+  'audio/webm; codecs="opus"': 'webm',
+  'audio/aac': 'aac',
+  'audio/mp4; codecs="mp4a.40.2"': 'mp4',
+  'audio/flac': 'flac',
+};
 
 export class Wavegate extends EventTarget {
   #server;

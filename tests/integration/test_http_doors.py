@@ -166,7 +166,7 @@ async def test_doors_refuse_with_the_codes_of_the_contract() -> None:
             ("POST", streams, {"data": "x=1"}, 415, "unsupported_media_type"),
             ("POST", streams, {"json": {"input": {"prompt": "la " * 30_000}}}, 413, "message_too_big"),
             ("GET", audio.replace(".mp3", ".midi"), {}, 422, "unsupported_format"),
-            ("GET", audio.replace(".mp3", ".wav"), {}, 422, "unsupported_format"),
+            ("GET", audio.replace(".mp3", ".ogg?rate=44100"), {}, 422, "unsupported_format"),
             ("GET", f"{audio}?since=yesterday", {}, 400, "invalid_request"),
             ("GET", f"{audio}?since=-1", {}, 400, "invalid_request"),
         ):

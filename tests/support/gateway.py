@@ -17,7 +17,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Limits, Relay, Server, Tenant, Upstream
+from gateway.config.schema import Config, Limits, Relay, Server, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
 from gateway.model import Kind
 from gateway.protocol.frames import Header, unpack
@@ -88,6 +88,8 @@ async def bench(
                 sections.get("upstream", Upstream()), base_url=simulator.url, audio_hosts=["127.0.0.1:*"]
             ),
             relay=sections.get("relay", Relay()),
+            # Threads: most tests convert nothing, and a process takes its time to start.
+            transcode=sections.get("transcode", Transcode(workers=0)),
             tenants=tenants
             or [
                 Tenant(id="acme", keys=[key_hash(KEY)], limits=sections.get("limits", Limits())),
@@ -108,6 +110,7 @@ class Heard:
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     init: bytes = b""
+    bare: bytes = b""
     frames: list[tuple[Header, bytes]] = field(default_factory=list)
 
     @property
@@ -153,8 +156,13 @@ async def receive(socket: ClientConnection) -> dict[str, Any]:
                 return message
 
 
-async def hear(socket: ClientConnection, *, until: tuple[str, ...] = ("stream.completed", "stream.failed")) -> Heard:
-    """Everything up to the message that ends the stream, in `framed` framing."""
+async def hear(
+    socket: ClientConnection,
+    *,
+    until: tuple[str, ...] = ("stream.completed", "stream.failed"),
+    framed: bool = True,
+) -> Heard:
+    """Everything up to the message that ends the stream; what is not `framed` is payload alone."""
     heard = Heard()
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -164,6 +172,9 @@ async def hear(socket: ClientConnection, *, until: tuple[str, ...] = ("stream.co
                 heard.messages.append(message)
                 if message["type"] in (*until, "error"):
                     return heard
+                continue
+            if not framed:
+                heard.bare += data
                 continue
             header, payload = unpack(data)
             if header.kind is Kind.INIT:

@@ -14,6 +14,7 @@ from gateway.relay.listener import Listener, OnLag
 from gateway.relay.since import FromStart
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
+from tests.support.encoding import ScriptedEncodings
 from tests.support.relay import TENANT, Clock, Pipe, ScriptedLedger, ScriptedSource, mp3_frames, song, within
 
 OTHER = TenantId("other")
@@ -33,6 +34,7 @@ class House:
     ) -> None:
         self.source = ScriptedSource(*(steps or WHOLE))
         self.ledger = ScriptedLedger()
+        self.encodings = ScriptedEncodings()
         self.recorder = Recorder()
         self.now = Clock(1000.0)
         self.time = Clock(5000.0)
@@ -40,10 +42,12 @@ class House:
         self.hub = Hub(
             self.source,
             self.ledger,
+            self.encodings,
             config or Relay(),
             self.recorder,
             lambda _: limits or Limits(),
             lease_seconds=lease_seconds,
+            keep_seconds=10.0,
             now=self.now,
             wall=self.time,
             random_bits=lambda _: next(numbers),

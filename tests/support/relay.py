@@ -5,6 +5,7 @@ It must not know how the code under test works inside.
 """
 
 import asyncio
+import itertools
 import random
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -28,7 +29,10 @@ from gateway.model import (
 from gateway.relay.channel import Channel
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.outcome import Outcome
+from gateway.relay.ports import Encodings
+from gateway.relay.renditions import Workshop
 from metrics.recorder import Recorder
+from tests.support.encoding import ScriptedEncodings
 from transcode.formats import MP3, Format, StreamFormat
 
 T = TypeVar("T")
@@ -58,6 +62,25 @@ def wav(samples: int, rate: int = 24000) -> bytes:
     sound = random.Random(2).randbytes(samples * 2)
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(sound), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
     return head + struct.pack("<4sI", b"data", len(sound)) + sound
+
+
+def workshop(
+    *,
+    encodings: Encodings | None = None,
+    recorder: Recorder | None = None,
+    now: Callable[[], float] | None = None,
+    max_bytes: int = 1 << 20,
+) -> Workshop:
+    """What a stream makes other formats with; names of renditions count from 100."""
+    numbers = itertools.count(100)
+    return Workshop(
+        encodings or ScriptedEncodings(),
+        recorder or Recorder(),
+        now or Clock(),
+        lambda: RenditionId(RENDITION.stream_id, number := next(numbers), number),
+        max_bytes,
+        keep_seconds=10.0,
+    )
 
 
 class Clock:

@@ -22,7 +22,7 @@ from gateway.config.secret import key_hash
 from gateway.model import Principal, SourceEvent
 from gateway.quota.memory import MemoryLedger
 from gateway.relay.hub import Hub
-from gateway.relay.ports import Ledger, Source
+from gateway.relay.ports import Encodings, Ledger, Source
 from gateway.relay.stream import Instruments, Stream
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
@@ -31,7 +31,8 @@ from gateway.server.rest import errors
 from gateway.server.session import ClientSession, Services
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
-from tests.support.relay import RENDITION, TENANT, Clock, ScriptedSource, song
+from tests.support.encoding import ScriptedEncodings
+from tests.support.relay import RENDITION, TENANT, Clock, ScriptedSource, song, workshop
 
 KEY = "wg_acme"
 OTHER_KEY = "wg_other"
@@ -146,7 +147,7 @@ def new_line(*, max_size: int = 65536, clock: Clock | None = None) -> Line:
 def new_stream(**fields: Any) -> Stream:
     """A stream that nobody feeds; `fields` are those of its song."""
     clock = Clock()
-    return Stream(RENDITION, TENANT, song(**fields), [], Instruments(Recorder(), clock, clock), 1 << 20)
+    return Stream(RENDITION, TENANT, song(**fields), [], Instruments(Recorder(), clock, clock), workshop())
 
 
 @asynccontextmanager
@@ -158,6 +159,7 @@ async def services(
     limits: Limits | None = None,
     demo: bool = False,
     recorder: Recorder | None = None,
+    encodings: Encodings | None = None,
 ) -> AsyncIterator[Services]:
     """A hub with the tenants acme and other, and all that a session needs; what still runs at the end is cancelled."""
     config = config or Config()
@@ -172,7 +174,16 @@ async def services(
     recorder = recorder or Recorder()
     async with (
         asyncio.TaskGroup() as tasks,
-        Hub(source, ledger, config.relay, recorder, tenants.limits, lease_seconds=60.0) as hub,
+        Hub(
+            source,
+            ledger,
+            encodings or ScriptedEncodings(),
+            config.relay,
+            recorder,
+            tenants.limits,
+            lease_seconds=60.0,
+            keep_seconds=10.0,
+        ) as hub,
     ):
         yield Services(hub, tenants, config, tasks, lambda: "se_1")
 

@@ -17,7 +17,7 @@ from gateway.upstream.simulator.music.oscillator import SAMPLE_RATE
 from gateway.upstream.simulator.music.synthesiser import Block, Synthesiser
 from gateway.upstream.simulator.recipe import CHANNELS, Recipe
 from gateway.upstream.simulator.vbr import vary
-from transcode.encoder import Mp3Encoder
+from transcode.mp3encoder import Mp3Encoder
 from transcode.resampler import Resampler
 from transcode.wavheader import wav_header
 

@@ -45,6 +45,7 @@ SPEED = 1.5
 _FIRST_WAIT = (0.35, 0.8)  # seconds, at real time
 _URL_SECONDS = 24 * 3600
 _BODY_SECONDS = 30.0
+_BACKLOG = 4096  # connections that may wait to be accepted, when very many come at once
 _SHUTDOWN_SECONDS = 0.5
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 # Stands in for the words when a scenario was chosen, because then their length does not matter.
@@ -128,7 +129,7 @@ class Simulator:
             opened.push_async_callback(runner.cleanup)
             opened.callback(self._cancel)
             await runner.setup()
-            await web.TCPSite(runner, self._host, self._port).start()
+            await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
             self._opened = opened.pop_all()
         host, port = runner.addresses[0][:2]
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -44,6 +44,10 @@ VERBS: list[tuple[Callable[[Recorder], None], str, dict[str, str], float]] = [
         {"tenant": "acme", "state": "settled"},
         12.5,
     ),
+    (lambda r: r.transcoded("opus", 1.5, 0.02), "transcode_audio_seconds_total", {"codec": "opus"}, 1.5),
+    (lambda r: r.transcoded("opus", 1.5, 0.02), "transcode_cpu_seconds_total", {"codec": "opus"}, 0.02),
+    (lambda r: r.rendition_started("opus"), "renditions_active", {"codec": "opus"}, 1.0),
+    (lambda r: r.rendition_ended("opus"), "renditions_active", {"codec": "opus"}, -1.0),
     (lambda r: r.loop_lag(0.01), "event_loop_lag_seconds_sum", {}, 0.01),
 ]
 

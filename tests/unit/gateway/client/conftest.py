@@ -60,8 +60,8 @@ class Talk:
     async def created(self, **changes: Any) -> None:
         await self.say(events.StreamCreated(info(**changes), ref="create"))
 
-    async def started(self, seq: int = 0) -> None:
-        await self.say(events.StreamStarted(STREAM, self.rendition, self.epoch, seq, FORMAT))
+    async def started(self, seq: int = 0, form: events.FormatInfo = FORMAT) -> None:
+        await self.say(events.StreamStarted(STREAM, self.rendition, self.epoch, seq, form))
 
     async def frames(self, *seqs: int, flags: Flag = Flag.RANDOM_ACCESS) -> None:
         for seq in seqs:

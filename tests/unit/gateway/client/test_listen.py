@@ -51,6 +51,23 @@ async def test_a_song_is_ordered_and_kept(stand_in: Any, here: Path) -> None:
     assert "Play it" in err.getvalue()
 
 
+async def test_bare_samples_come_with_what_they_are(stand_in: Any, here: Path) -> None:
+    """Nothing in a file of them tells, so the hint does."""
+
+    async def sing_bare(talk: Any) -> None:
+        await talk.hello()
+        await talk.created()
+        await talk.started(form=events.FormatInfo("pcm", "audio/L16", 24000, 1, None))
+        await talk.frames(*range(10))
+        await talk.completed()
+
+    stand_in.script(sing_bare)
+    err = io.StringIO()
+    assert await run(stand_in, err, prompt="rain", format="pcm") == 0
+    assert "-f s16le -ar 24000 -ch_layout mono" in err.getvalue()
+    assert (here / "song-stream-1.pcm").name in err.getvalue()
+
+
 async def test_a_song_is_joined_into_a_named_file(stand_in: Any, here: Path) -> None:
     """A stream that runs already is heard from its start, into the file that was asked for."""
     stand_in.script(sing)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamError
-from gateway.model import Chunk, Flag, Kind, Position
-from gateway.relay.channel import WIRES_KEPT, Channel
+from gateway.model import Flag, Kind, Position
+from gateway.relay.channel import Channel
 from gateway.relay.outcome import Bill
 from metrics.recorder import Recorder
 from tests.support.relay import (
@@ -249,20 +249,3 @@ def test_a_transport_that_breaks_costs_nobody_else_anything(first: str) -> None:
     for pipe in (before, after):
         assert pipe.heard == b"".join(payloads)
         assert pipe.said[-2:] == [("news", b"more"), ("ended", None)]
-
-
-def test_wire_forms_are_kept_for_the_newest_chunks_only() -> None:
-    """What almost everybody has been sent is not kept twice; who comes late gets the same bytes all the same."""
-    channel = open_channel()
-
-    def build(chunk: Chunk) -> bytes:
-        return b"wire" + chunk.payload
-
-    grow(channel, 1)
-    (oldest,) = channel.retained
-    built = oldest.wire(build)
-    grow(channel, WIRES_KEPT - 1)
-    assert oldest.wire(build) is built
-    grow(channel, 1)
-    assert oldest.wire(build) is not built
-    assert oldest.wire(build) == built

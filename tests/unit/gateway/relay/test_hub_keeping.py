@@ -71,6 +71,9 @@ async def test_old_streams_are_forgotten() -> None:
         assert list(house.hub.streams) == [fresh, running]
         with pytest.raises(RequestError):
             house.hub.get(TENANT, finished.id)
+        assert [len(stream.native.retained) > 0 for stream in (finished, heard, fresh)] == [False, False, True], (
+            "whoever still holds a stream that is forgotten holds no song with it"
+        )
 
 
 async def test_the_least_recently_heard_go_first() -> None:
@@ -91,10 +94,10 @@ async def test_what_is_heard_counts_in_the_memory() -> None:
     house = House(config=Relay(retain_bytes=len(SONG)))
     async with house.hub:
         heard, unheard = [await house.finish() for _ in range(2)]
+        assert unheard.retained_bytes == len(SONG)
         house.attach(heard, Pipe(room=0)).join()
         house.hub.forget()
         assert list(house.hub.streams) == [heard]
-        assert unheard.retained_bytes == len(SONG)
 
 
 async def test_a_running_stream_is_not_counted() -> None:

@@ -16,8 +16,8 @@ from gateway.relay.channel import Channel
 from gateway.relay.rendition import NativeRendition
 from metrics.recorder import Recorder
 from tests.support.relay import FRAME_SAMPLES, FRAME_SECONDS, Clock, Pipe, listen, mp3_frames, new_channel, wav
-from transcode.encoder import Mp3Encoder
 from transcode.formats import MP3, WAV, Format
+from transcode.mp3encoder import Mp3Encoder
 
 TAG = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
 

@@ -10,13 +10,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.errors import RequestError
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
-from gateway.protocol.messages import FormatSpec
-from gateway.relay.stream import Instruments, Stream, serves
+from gateway.relay.stream import Instruments, Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
-    DETAILS,
     FRAME_SECONDS,
     RENDITION,
     TENANT,
@@ -29,6 +26,7 @@ from tests.support.relay import (
     song,
     until,
     within,
+    workshop,
 )
 
 SONG = b"".join(mp3_frames(20))
@@ -39,7 +37,9 @@ def new_stream(
     request: SongRequest | None = None, recorder: Recorder | None = None, clock: Clock | None = None
 ) -> Stream:
     clock = clock or Clock()
-    return Stream(RENDITION, TENANT, request or song(), [], Instruments(recorder or Recorder(), clock, clock), 1 << 20)
+    return Stream(
+        RENDITION, TENANT, request or song(), [], Instruments(recorder or Recorder(), clock, clock), workshop()
+    )
 
 
 @pytest.fixture
@@ -149,33 +149,6 @@ async def test_waiting_for_a_stream_that_was_never_started() -> None:
     stream.cancel()
     await within(stream.wait())
     assert stream.status is Status.QUEUED
-
-
-@pytest.mark.parametrize(
-    ("wish", "known", "served"),
-    [
-        (FormatSpec("mp3"), False, True),
-        (FormatSpec("wav"), True, False),
-        (FormatSpec("mp3", sample_rate=44100), False, False),
-        (FormatSpec("mp3", sample_rate=44100), True, True),
-        (FormatSpec("mp3", sample_rate=44100, channels=2, bitrate=128000), True, True),
-        (FormatSpec("mp3", sample_rate=48000), True, False),
-        (FormatSpec("mp3", channels=1), True, False),
-        (FormatSpec("mp3", bitrate=64000), True, False),
-    ],
-)
-def test_which_wishes_the_provider_meets(wish: FormatSpec, known: bool, served: bool) -> None:
-    """A wish without numbers needs the name alone; numbers are met only by audio that is known to have them."""
-    assert serves("mp3", DETAILS if known else None, wish) is served
-
-
-def test_the_channel_of_the_first_wish_that_can_be_met() -> None:
-    """Of a list one is enough; none at all is a refusal that says what there is."""
-    stream = new_stream()
-    assert stream.channel_for([FormatSpec("ogg"), FormatSpec("mp3")]) is stream.native
-    with pytest.raises(RequestError, match="mp3") as refusal:
-        stream.channel_for([FormatSpec("ogg")])
-    assert (refusal.value.code, refusal.value.param) == ("unsupported_format", "format")
 
 
 @pytest.mark.parametrize(

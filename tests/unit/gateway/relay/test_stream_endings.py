@@ -30,6 +30,7 @@ from tests.support.relay import (
     until,
     wav,
     within,
+    workshop,
 )
 
 SONG = b"".join(mp3_frames(20))
@@ -41,7 +42,7 @@ class Scene:
     def __init__(self, *steps: SourceEvent | Exception | asyncio.Event, form: str = "mp3") -> None:
         self.recorder = Recorder()
         instruments = Instruments(self.recorder, Clock(), Clock(77.0))
-        self.stream = Stream(RENDITION, TENANT, song(form=form), [], instruments, 1 << 20)
+        self.stream = Stream(RENDITION, TENANT, song(form=form), [], instruments, workshop())
         self.source = ScriptedSource(*steps)
         self.ledger = ScriptedLedger()
         self.pipe = Pipe()

@@ -19,11 +19,13 @@ from gateway.config.schema import Limits
 from gateway.errors import LimitError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.server.audio import AudioDoor
+from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
 from gateway.server.rest import Rest, answer, refusal
 from gateway.server.session import Services
 from metrics.recorder import Recorder
 from tests.support.relay import Clock, ScriptedLedger, ScriptedSource, mp3_frames, within
+from tests.support.scissors import Scissors
 from tests.support.server import AUTHORIZED, OTHER_KEY, exchange, served, services, soon
 
 ORDER = {"input": {"prompt": "a song of five words"}}
@@ -39,7 +41,7 @@ async def door(
     async with services(ScriptedSource(*steps), **options) as room:
         audio = AudioDoor(room.hub, Connections(room.config, Recorder(), Clock()), Clock())
         async with (
-            served(*Rest(room.hub, room.tenants, room.config, audio).routes()) as port,
+            served(*Rest(room.hub, room.tenants, room.config, audio, ClipDoor(room.hub, Scissors())).routes()) as port,
             aiohttp.ClientSession(
                 f"http://127.0.0.1:{port}", headers=AUTHORIZED, timeout=aiohttp.ClientTimeout(20)
             ) as http,

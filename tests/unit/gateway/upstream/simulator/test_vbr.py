@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from gateway.upstream.simulator.vbr import BITRATE, bitrate, vary
-from transcode.encoder import Mp3Encoder
 from transcode.framer import Framer
+from transcode.mp3encoder import Mp3Encoder
 from transcode.mp3header import parse_header
 
 

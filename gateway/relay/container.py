@@ -1,0 +1,101 @@
+"""A rendition in a container: a track's packets, packed into the chunks of a channel.
+
+It is a position in the track, and catches up a slice at a time, so that a long track that is heard in a second
+container holds nobody up. Invariant: a chunk has 100 to 250 ms, begins at a random access point, and the durations of
+all chunks add up to the song. It must not know who encodes or who listens.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.model import Flag
+from gateway.relay.channel import Channel
+from gateway.relay.outcome import Bill
+from gateway.relay.rendition import SHORTEST_SECONDS
+from gateway.relay.track import Track
+from transcode.formats import StreamFormat
+from transcode.packager.door import Packager, audible, packager
+from transcode.packet import CodecConfig, Packet
+
+# Packets packed in one go: at some 3 µs each with their share of a chunk, the loop is held for half a millisecond.
+SLICE = 128
+
+
+class ContainerRendition:
+    """Feeds `channel` from `track`, until the track is over or this is closed."""
+
+    def __init__(self, channel: Channel, track: Track, now: Callable[[], float], on_end: Callable[[], None]) -> None:
+        self.channel = channel
+        self.track = track
+        self._on_end = on_end
+        self._now = now
+        self._next = 0
+        self._pending: list[Packet] = []
+        self._samples = 0
+        self._packager: Packager | None = None
+        self._turn: asyncio.Handle | None = None
+        track.readers[self] = None
+
+    def pump(self) -> None:
+        """Packs what has come, unless it is at it already."""
+        if self._turn is None:
+            self._advance()
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        self.track.readers.pop(self, None)
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+
+    def _advance(self) -> None:
+        self._turn = None
+        track = self.track
+        stop = min(len(track.packets), self._next + SLICE)
+        for packet in track.packets[self._next : stop]:
+            self._take(packet)
+        self._next = stop
+        if stop < len(track.packets):
+            self._turn = asyncio.get_running_loop().call_soon(self._advance)
+        elif track.over and self.channel.outcome is None:
+            self._finish()
+
+    def _take(self, packet: Packet) -> None:
+        if packet.discontinuity and self._pending:
+            self._emit(len(self._pending))
+        self._pending.append(packet)
+        self._samples += packet.duration
+        if self._samples - packet.duration >= SHORTEST_SECONDS * self.track.spec.sample_rate:
+            # The newest is held back, so that the last chunk can be marked as such.
+            self._emit(len(self._pending) - 1)
+
+    def _finish(self) -> None:
+        """The track's end is the rendition's; one whose encode failed ends by itself, the stream does not."""
+        native = self.track.native.outcome
+        error = self.track.error or (native.error if native is not None else None)
+        if self._pending:
+            self._emit(len(self._pending), last=error is None)
+        self.close()
+        self.channel.close(error, native.bill if native is not None else Bill(0.0, settled=False))
+        self._on_end()
+
+    def _emit(self, count: int, *, last: bool = False) -> None:
+        packets, self._pending = self._pending[:count], self._pending[count:]
+        self._samples -= sum(packet.duration for packet in packets)
+        if self._packager is None:
+            assert self.track.config is not None, "it is known with the first packet"
+            self._packager = self._open(self.track.config)
+        payload = self._packager.pack(packets, last=last)
+        flags = Flag.RANDOM_ACCESS
+        if packets[0].discontinuity:
+            flags |= Flag.DISCONTINUITY
+        if last:
+            flags |= Flag.LAST
+        self.channel.append(payload, audible(packets)[1], flags, self._now())
+
+    def _open(self, config: CodecConfig) -> Packager:
+        spec, form = self.track.spec, self.channel.format
+        made = packager(form, config)
+        details = StreamFormat(form, spec.sample_rate, spec.channels, spec.bitrate)
+        self.channel.open(details, made.init, self._now())
+        return made

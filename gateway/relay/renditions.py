@@ -1,0 +1,220 @@
+"""The formats of one stream beside the provider's own: made on first demand, shared, given up when nobody needs them.
+
+Invariant: one encode for each codec with its numbers, whatever containers it goes into and whoever listens; what is not
+whole and not heard is given up after a while, what is whole is kept as long as the stream is. A format asked for before
+the song's first sound waits for it, because only then are its numbers known.
+It must not know sockets, or how encoding is done.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from gateway.errors import ServiceError, WavegateError
+from gateway.model import RenditionId
+from gateway.relay.channel import Channel
+from gateway.relay.container import ContainerRendition
+from gateway.relay.outcome import Bill
+from gateway.relay.ports import Encodings
+from gateway.relay.track import Track
+from gateway.relay.wishes import Wished, serves
+from metrics.recorder import Recorder
+from transcode.spec import EncoderSpec, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What renditions are made with: those who encode, what they measure with, and their bounds.
+
+    `identify` gives each rendition a name; an unfinished one that nobody hears is kept for `keep_seconds`.
+    """
+
+    encodings: Encodings
+    recorder: Recorder
+    now: Callable[[], float]
+    identify: Callable[[], RenditionId]
+    max_bytes: int
+    keep_seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class _Made:
+    """A channel and what feeds it, once the song's first sound is there; `unheard_since` None while it is heard."""
+
+    wished: Wished
+    channel: Channel
+    spec: EncoderSpec | None = None
+    feed: ContainerRendition | None = None
+    unheard_since: float | None = field(default=None)
+
+
+class Renditions:
+    """All channels of one stream; `native` is the provider's own format."""
+
+    def __init__(self, native: Channel, workshop: Workshop) -> None:
+        self._native = native
+        self._workshop = workshop
+        self._made: list[_Made] = []
+        self._tracks: dict[EncoderSpec, Track] = {}
+        self._waiting: asyncio.Future[None] | None = None
+
+    def __iter__(self) -> Iterator[Channel]:
+        yield self._native
+        for made in self._made:
+            yield made.channel
+
+    @property
+    def retained_bytes(self) -> int:
+        """Of all channels, and of the packets that more containers may be made of."""
+        packets = sum(len(packet.data) for track in self._tracks.values() for packet in track.packets)
+        return sum(channel.retained_bytes for channel in self) + packets
+
+    async def finished(self) -> None:
+        """Until everything that somebody hears has come to its end."""
+        while any(channel.listeners and channel.outcome is None for channel in self):
+            self._waiting = self._waiting or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiting)
+
+    def _tell_waiting(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+        self._waiting = None
+
+    def existing(self, wishes: Sequence[Wished]) -> Channel | None:
+        """The first of these that is being made already, or is made."""
+        for wished in wishes:
+            if serves(self._native.format, self._native.details, wished):
+                return self._native
+            spec = self._spec(wished)
+            for made in self._made:
+                same = made.wished == wished if spec is None else made.spec == spec
+                if same and made.channel.format == wished.form and not self._broken(made.channel):
+                    return made.channel
+        return None
+
+    def channel(self, wishes: Sequence[Wished]) -> Channel:
+        """The first of these that can be given; one that is being made already is preferred.
+
+        Raises ServiceError `transcoding_full`, which names what can be had at once.
+        """
+        if (existing := self.existing(wishes)) is not None:
+            return existing
+        refusal: ServiceError | None = None
+        for wished in wishes:
+            try:
+                return self._begin(wished)
+            except ServiceError as full:
+                refusal = full
+        assert refusal is not None, "there is at least one wish"
+        names = ", ".join(dict.fromkeys(channel.format.name for channel in self if not self._broken(channel)))
+        raise ServiceError(
+            refusal.code,
+            f"No more formats can be made at the moment. This stream can be heard at once as: {names}.",
+            param="format",
+            retry_after=refusal.retry_after,
+        )
+
+    def _begin(self, wished: Wished) -> Channel:
+        shop = self._workshop
+        channel = Channel(shop.identify(), wished.form, shop.recorder, shop.max_bytes, shop.now)
+        made = _Made(wished, channel)
+        if self._native.details is not None:
+            self._start(made)
+        elif self._native.outcome is not None:
+            channel.close(self._native.outcome.error, self._native.outcome.bill)
+        else:
+            self._native.followers[self] = None
+        self._made.append(made)
+        return channel
+
+    def _start(self, made: _Made) -> None:
+        """Begins, or shares, the encode. Raises ServiceError `transcoding_full`."""
+        spec = made.spec = self._spec(made.wished)
+        assert spec is not None, "the song's first sound is there"
+        track = self._tracks.get(spec)
+        if track is None or track.error is not None:
+            track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings)
+        made.feed = ContainerRendition(made.channel, track, self._workshop.now, self._tell_waiting)
+        made.feed.pump()
+        track.pump()
+
+    def _spec(self, wished: Wished) -> EncoderSpec | None:
+        details = self._native.details
+        return resolve(wished.form, wished.wish, details) if details is not None else None
+
+    # -- as a follower of the provider's channel, while formats wait for its first sound ------------------------------
+
+    def pump(self) -> None:
+        """Starts what waited, once the song's numbers are known; ends it, when they never will be."""
+        native = self._native
+        del native.followers[self]
+        # All of them wait: whoever asks from now on is begun at once.
+        for made in self._made:
+            if native.details is None:
+                assert native.outcome is not None
+                made.channel.close(native.outcome.error, native.outcome.bill)
+                continue
+            try:
+                self._start(made)
+            except ServiceError as full:
+                made.channel.close(full, Bill(0.0, settled=False))
+
+    def tell(self, text: bytes) -> None:
+        """News beside the sound are no audio."""
+
+    def fail(self) -> None:
+        """A fault of ours while formats were started: those that wait end."""
+        self.close(ServiceError("internal", "Something went wrong while this format was made."))
+
+    # -- keeping house -----------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Called about once a second: gives up what nobody hears, takes up what was lost."""
+        now = self._workshop.now()
+        for made in tuple(self._made):
+            if made.channel.listeners or (made.channel.outcome is not None and not self._broken(made.channel)):
+                made.unheard_since = None
+            elif made.unheard_since is None:
+                made.unheard_since = now
+            elif now - made.unheard_since >= self._workshop.keep_seconds:
+                self._give_up(made)
+        for track in self._tracks.values():
+            track.take_up()
+
+    def close(self, error: WavegateError) -> None:
+        """Ends what is in the making, with this error for those who listen."""
+        self._native.followers.pop(self, None)
+        for made in self._made:
+            if made.feed is not None:
+                made.feed.close()
+            if made.channel.outcome is None:
+                made.channel.close(error, Bill(0.0, settled=False))
+        for track in self._tracks.values():
+            track.close()
+        self._tell_waiting()
+
+    def forget(self, error: WavegateError) -> None:
+        """As `close`, and lets all audio go, whoever still holds a channel."""
+        self.close(error)
+        for channel in self:
+            channel.forget()
+        self._made.clear()
+        self._tracks.clear()
+
+    def _broken(self, channel: Channel) -> bool:
+        """Whether it ended by a fault that is not the stream's, so that asking again may do better."""
+        outcome, native = channel.outcome, self._native.outcome
+        return outcome is not None and outcome.error is not None and (native is None or outcome.error != native.error)
+
+    def _give_up(self, made: _Made) -> None:
+        self._made.remove(made)
+        self._tell_waiting()
+        if made.feed is None:
+            return
+        made.feed.close()
+        track = made.feed.track
+        if not any(other.feed is not None and other.feed.track is track for other in self._made):
+            track.close()
+            # One that failed may have been followed by another.
+            if self._tracks.get(track.spec) is track:
+                del self._tracks[track.spec]

@@ -1,0 +1,61 @@
+"""MP3 for whoever may join anywhere: whole frames, which need as few of those before them as they can.
+
+Invariant: packets are single frames; the first sound is heard `DELAY` samples late. Where LAME's frames borrow, they
+are freed of it up to 160 kbit/s (stereo at 44.1 kHz; constant bitrate becomes variable, and 5 % less). Above, a frame
+needs one other, and only the first packet of an encode that is taken up again is freed.
+It must not know which LAME it is.
+"""
+
+from transcode.encoders.grid import Grid, Timeline
+from transcode.encoders.reservoir import Reservoir
+from transcode.errors import EncodeError
+from transcode.mp3 import Mp3Framer
+from transcode.mp3encoder import DELAY, Mp3Encoder
+from transcode.packet import CodecConfig, Packet
+from transcode.samples import Block, to_s16le
+from transcode.spec import EncoderSpec
+
+_MPEG1_RATE = 32000  # from here on frames have 1152 samples, below half as many
+
+
+class LiveMp3Encoder:
+    """MP3 from `start` on. See `Encoder`."""
+
+    @staticmethod
+    def grid(sample_rate: int) -> Grid:
+        """Where its packets lie."""
+        return Grid(1152 if sample_rate >= _MPEG1_RATE else 576, DELAY, warmup=20)
+
+    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
+        if spec.bitrate is None:
+            raise EncodeError("an MP3 needs a bitrate")
+        self._encoder = Mp3Encoder(spec.sample_rate, spec.channels, spec.bitrate)
+        self._framer = Mp3Framer()
+        self._reservoir = Reservoir() if self._encoder.borrows else None
+        grid = self.grid(spec.sample_rate)
+        self._timeline = Timeline(grid, start)
+        # How many frames nobody will hear, until the first of which somebody has nothing to borrow from.
+        self._unheard = None if at is None else (at + DELAY - start) // grid.frame
+        self.config = CodecConfig(spec, DELAY)
+
+    def encode(self, block: Block) -> list[Packet]:
+        """Take a block, give the packets that it completes."""
+        self._timeline.end += block.shape[1]
+        return self._timeline.timed(self._cut(self._encoder.feed(to_s16le(block))))
+
+    def flush(self) -> list[Packet]:
+        """Give the rest. It is of no use afterwards."""
+        units = self._cut(self._encoder.flush())
+        units += [self._freed(frame.data) for frame in self._framer.flush()]
+        return self._timeline.timed(units, last=True)
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        return [self._freed(frame.data) for frame in self._framer.feed(data)]
+
+    def _freed(self, frame: bytes) -> bytes:
+        if self._reservoir is None:
+            return frame
+        first = self._unheard == 0
+        if self._unheard is not None:
+            self._unheard -= 1
+        return self._reservoir.taken(frame, first=first)

@@ -1,0 +1,91 @@
+"""MP3 frames that borrow nothing from their neighbours, out of frames that do (ISO/IEC 11172-3, 2.4.2.7).
+
+LAME puts a frame's bits into what frames before it left free, so that whoever joins in the middle, or hears an encode
+that another one took up, has frames without their beginning. `lameenc` cannot be told not to.
+Invariant: not a bit of the coded sound changes, and what is freed is given the lowest bitrate that holds it.
+It must not know where frames come from, nor time.
+"""
+
+from transcode.mp3header import HEADER_BYTES, Header, Kind, parse_header
+
+_LENGTH_BITS = 12  # of a granule's coded sound, at the head of the part of the side information that is about it
+_INDICES = range(1, 15)  # of bitrates, the lowest first
+
+
+def _reach(kind: Kind) -> int:
+    """Octets that a frame can borrow at most."""
+    return 511 if kind.version == "1" else 255
+
+
+class Reservoir:
+    """Takes frames in order, from an encoder's first one on, without checksums."""
+
+    def __init__(self) -> None:
+        self._before = b""  # the last octets of what frames have held
+
+    def taken(self, frame: bytes, *, first: bool = False) -> bytes:
+        """The frame, freed if all frames of its kind and bitrate can be, else as it is.
+
+        The latter are nearly all so large that they borrow from one neighbour alone. The `first` that somebody hears is
+        freed all the same, but for what frames after it have put into it; where nothing is large enough for both, it is
+        silent.
+        """
+        header = parse_header(frame)
+        if header is None:
+            return frame
+        start = HEADER_BYTES + header.kind.side_info
+        before, slot = self._before, frame[start:]
+        self._before = (before + slot)[-_reach(header.kind) :]
+        fits = header.size + 1 + _reach(header.kind) <= _largest(frame)
+        if not fits and not first:
+            return frame
+        borrowed, own = _fields(frame, header)
+        # An encoder that has made nothing yet borrows nothing.
+        held = before[len(before) - borrowed :] + slot if borrowed <= len(before) else b""
+        lent = b"" if fits else held[own:]
+        head = _head(frame, start + own + len(lent)) if len(held) >= own else None
+        if head is None:
+            return frame[:HEADER_BYTES] + bytes(header.kind.side_info) + slot
+        side = _unborrowed(frame[HEADER_BYTES:start], header.kind)
+        return (head + side + held[:own]).ljust(_size(head) - len(lent), b"\0") + lent
+
+
+def _fields(frame: bytes, header: Header) -> tuple[int, int]:
+    """From the side information: the octets that the frame borrows, and all that are its own."""
+    kind = header.kind
+    bits = kind.side_info * 8
+    fields = int.from_bytes(frame[HEADER_BYTES : HEADER_BYTES + kind.side_info], "big")
+    if kind.version == "1":
+        # The pointer, private bits, and four a channel that tell which scale factors are shared; then, for two
+        # granules and each channel, 59 bits.
+        borrowed = fields >> bits - 9
+        at, size, count = (18 if kind.channels == 1 else 20), 59, 2 * kind.channels
+    else:
+        borrowed = fields >> bits - 8
+        at, size, count = (9 if kind.channels == 1 else 10), 63, kind.channels
+    shifts = (bits - at - size * number - _LENGTH_BITS for number in range(count))
+    return borrowed, (sum(fields >> shift & (1 << _LENGTH_BITS) - 1 for shift in shifts) + 7) // 8
+
+
+def _unborrowed(side: bytes, kind: Kind) -> bytes:
+    return bytes((0, side[1] & 0x7F)) + side[2:] if kind.version == "1" else b"\0" + side[1:]
+
+
+def _head(frame: bytes, octets: int) -> bytes | None:
+    """The frame's header with the lowest bitrate, and without or with padding, by which it has so many octets."""
+    heads = (
+        bytes((frame[0], frame[1], index << 4 | frame[2] & 0x0D | padding, frame[3]))
+        for index in _INDICES
+        for padding in (0, 2)
+    )
+    return next((head for head in heads if _size(head) >= octets), None)
+
+
+def _largest(frame: bytes) -> int:
+    """Octets of the largest frame of this kind, without padding."""
+    return _size(bytes((frame[0], frame[1], _INDICES[-1] << 4 | frame[2] & 0x0D, frame[3])))
+
+
+def _size(head: bytes) -> int:
+    header = parse_header(head)
+    return header.size if header else 0

@@ -1,0 +1,146 @@
+"""The sound of MP3 frames, without what an encoder put around it.
+
+Invariant: a frame of n samples becomes n samples, silence where the decoder refuses it, so that time in the song is
+time in its frames; of these only what the Info frame calls padding is dropped. All of it comes at the first frame's
+rate and channels, whatever a damaged or spliced stream turns into.
+It must not know framing: frames come whole, and say themselves where bytes were lost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from transcode.formats import CodecFrame
+from transcode.lametag import Trim, trim
+from transcode.mp3header import parse_header
+from transcode.remix import Remix
+from transcode.samples import Block, Sound, limited
+
+
+@dataclass(slots=True)
+class _Run:
+    """Decoded frames of one form without a gap between them."""
+
+    form: tuple[int, int]
+    gap: bool
+    frames: list[av.AudioFrame | int] = field(default_factory=list)  # a number is so much silence
+
+    def block(self) -> NDArray[np.float32]:
+        """All of it. Copied once: numpy's own way, frame by frame and then joined, costs a quarter of the decoding."""
+        sizes = [frame if isinstance(frame, int) else frame.samples for frame in self.frames]
+        block = np.zeros((self.form[1], sum(sizes)), dtype=np.float32)
+        at = 0
+        for frame, size in zip(self.frames, sizes, strict=True):
+            if not isinstance(frame, int):
+                for row, plane in zip(block, frame.planes, strict=True):
+                    row[at : at + size] = np.frombuffer(memoryview(plane), dtype=np.float32, count=size)
+            at += size
+        return block
+
+
+class Mp3Decoder:
+    """Decodes frames of a song of `sample_rate` and `channels`. See `Decoder`.
+
+    `skipped` is how many samples the song has before the first frame that will come, with `lead` as it was told then.
+    """
+
+    def __init__(self, sample_rate: int, channels: int, *, skipped: int = 0, lead: int = 0) -> None:
+        self.sample_rate, self.channels = sample_rate, channels
+        self.errors = 0
+        # The decoder that FFmpeg takes itself; the one called "mp3" computes with integers, slower and less exactly.
+        context = av.CodecContext.create("mp3float", "r")
+        assert isinstance(context, av.AudioCodecContext), "MP3 is sound"
+        self._context = context
+        self._trim = Trim(lead)
+        self._at = skipped  # samples decoded so far
+        self._fresh = True  # no frame yet: the only place for an Info frame that speaks of this song
+        self._form = sample_rate, channels  # of the last frame
+        self._torn = False  # something is missing before the next frame that sounds
+        self._gap = False  # the same, before the next sample that is given
+        self._remix: Remix | None = None
+        self._remixed = self._form  # what `_remix` converts from
+
+    @property
+    def lead(self) -> int:
+        """Samples dropped at the song's start."""
+        return self._trim.lead
+
+    def decode(self, frames: Sequence[CodecFrame]) -> list[Sound]:
+        """All samples of the frames, joined up to where sound is missing."""
+        runs: list[_Run] = []
+        for frame in frames:
+            self._torn = self._torn or frame.discontinuity
+            if not frame.samples:
+                if self._fresh:
+                    self._trim = trim(frame.data)
+                    self._fresh = False
+                continue
+            self._fresh = False
+            if self._torn:
+                # What it remembers of frames before the gap would be mixed into the next one.
+                self._context.flush_buffers()
+            sound = self._decoded(frame)
+            if not runs or self._torn or runs[-1].form != self._form:
+                runs.append(_Run(self._form, self._torn))
+            self._torn = False
+            runs[-1].frames.append(sound)
+        return self._given([sound for run in runs for sound in self._alike(run)])
+
+    def flush(self) -> list[Sound]:
+        """What is held back while the song is at another rate than its first."""
+        return self._given(self._rest())
+
+    def _decoded(self, frame: CodecFrame) -> av.AudioFrame | int:
+        """The frame's sound, or how much silence stands for it; sets `_form`."""
+        try:
+            decoded = self._context.decode(av.Packet(frame.data))
+        except av.FFmpegError:
+            decoded = []
+        if not decoded:
+            self.errors += 1
+            return frame.samples
+        (sound,) = decoded
+        # Of the first frame at a new rate the decoder still tells the old one.
+        header = parse_header(frame.data)
+        self._form = header.kind.sample_rate if header else sound.sample_rate, sound.layout.nb_channels
+        return sound
+
+    def _alike(self, run: _Run) -> list[Sound]:
+        """The run in the song's form, after what was left of another form."""
+        block: Block = limited(run.block())
+        sounds = self._rest() if run.gap or run.form != self._remixed else []
+        if run.form != (self.sample_rate, self.channels):
+            if self._remix is None:
+                self._remix, self._remixed = Remix(*run.form, self.sample_rate, self.channels), run.form
+            block = self._remix.feed(block)
+        return [*sounds, Sound(block, run.gap)]
+
+    def _rest(self) -> list[Sound]:
+        if self._remix is None:
+            return []
+        remix, self._remix = self._remix, None
+        self._remixed = self.sample_rate, self.channels
+        return [Sound(remix.flush())]
+
+    def _given(self, sounds: Sequence[Sound]) -> list[Sound]:
+        """The sounds without what is no song; a gap in what is dropped is one before what follows."""
+        kept = []
+        for sound in sounds:
+            self._gap = self._gap or sound.discontinuity
+            for block in self._song(sound.block):
+                kept.append(Sound(block, self._gap))
+                self._gap = False
+        return kept
+
+    def _song(self, block: Block) -> list[Block]:
+        start, size = self._at, block.shape[1]
+        self._at += size
+        lead, end, stop = self._trim.lead, self._trim.end, self._trim.stop
+        if start >= lead and (end is None or stop is None or start + size <= end or start >= stop):
+            return [block] if size else []
+        spans = [(lead, start + size)] if end is None or stop is None else [(lead, end), (stop, start + size)]
+        pieces = [block[:, max(first - start, 0) : max(last - start, 0)] for first, last in spans]
+        return [piece for piece in pieces if piece.shape[1]]

@@ -1,0 +1,1 @@
+"""Codec packets in, container bytes out: one file a container, and a door."""
