@@ -125,7 +125,7 @@ class Gateway:
             self.recorder,
             tenants.limits,
             lease_seconds=lease,
-            keep_seconds=config.transcode.keep_seconds,
+            transcode=config.transcode,
         )
         # The streams end first, so that everybody still connected hears how theirs ended.
         stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)

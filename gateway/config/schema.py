@@ -184,6 +184,9 @@ class Transcode(Section, frozen=True):
     max_encodings: Annotated[
         AtLeastOne, "Formats that may be in the making at once in each of them; more are refused for the moment."
     ] = 50
+    max_formats: Annotated[
+        AtLeastOne, "Formats of one stream at once, beside the provider's own; then the oldest that nobody hears goes."
+    ] = 12
     keep_seconds: Annotated[
         Seconds, "A format that is not whole and that nobody hears is given up after this time."
     ] = 10.0

@@ -72,9 +72,13 @@ class Channel:
 
     # -- the feeding side ------------------------------------------------------------------------------------------
 
-    def open(self, details: StreamFormat, init: bytes, first_byte_at: float) -> None:
-        """What the audio really is. Listeners who came before are told with the first chunk."""
+    def open(self, details: StreamFormat, init: bytes, first_byte_at: float, begin: int = 0) -> None:
+        """What the audio really is, and at which sample it begins: that of the song, if it is whole.
+
+        Listeners who came before are told with the first chunk.
+        """
         self.details = details
+        self.end_pts = begin
         self._first_byte_at = first_byte_at
         if init:
             self.init = Chunk(self.rendition, 0, 0, 0, init, Kind.INIT, Flag.NONE)

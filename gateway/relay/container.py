@@ -51,10 +51,12 @@ class ContainerRendition:
     def _advance(self) -> None:
         self._turn = None
         track = self.track
-        stop = min(len(track.packets), self._next + SLICE)
-        for packet in track.packets[self._next : stop]:
+        self._next = max(self._next, track.first)
+        start = self._next - track.first
+        stop = min(len(track.packets), start + SLICE)
+        for packet in track.packets[start:stop]:
             self._take(packet)
-        self._next = stop
+        self._next = track.first + stop
         if stop < len(track.packets):
             self._turn = asyncio.get_running_loop().call_soon(self._advance)
         elif track.over and self.channel.outcome is None:
@@ -82,20 +84,21 @@ class ContainerRendition:
     def _emit(self, count: int, *, last: bool = False) -> None:
         packets, self._pending = self._pending[:count], self._pending[count:]
         self._samples -= sum(packet.duration for packet in packets)
+        begin, duration = audible(packets)
         if self._packager is None:
             assert self.track.config is not None, "it is known with the first packet"
-            self._packager = self._open(self.track.config)
+            self._packager = self._open(self.track.config, begin)
         payload = self._packager.pack(packets, last=last)
         flags = Flag.RANDOM_ACCESS
         if packets[0].discontinuity:
             flags |= Flag.DISCONTINUITY
         if last:
             flags |= Flag.LAST
-        self.channel.append(payload, audible(packets)[1], flags, self._now())
+        self.channel.append(payload, duration, flags, self._now())
 
-    def _open(self, config: CodecConfig) -> Packager:
+    def _open(self, config: CodecConfig, begin: int) -> Packager:
         spec, form = self.track.spec, self.channel.format
         made = packager(form, config)
         details = StreamFormat(form, spec.sample_rate, spec.channels, spec.bitrate)
-        self.channel.open(details, made.init, self._now())
+        self.channel.open(details, made.init, self._now(), begin)
         return made

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from gateway.config.schema import Limits, Relay
+from gateway.config.schema import Limits, Relay, Transcode
 from gateway.errors import LimitError, RequestError, ServiceError
 from gateway.log import event as log_event
 from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
@@ -21,7 +21,7 @@ from gateway.relay.channel import Channel
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.ports import Encodings, Ledger, ListenerTransport, Source
 from gateway.relay.renditions import Workshop
-from gateway.relay.since import Since, locate
+from gateway.relay.since import Since, awaited, locate
 from gateway.relay.stream import SETTLE_SECONDS, Instruments, Stream
 from metrics.recorder import Recorder
 
@@ -44,7 +44,7 @@ class Hub:
         limits_of: Callable[[TenantId], Limits],
         *,
         lease_seconds: float,
-        keep_seconds: float,
+        transcode: Transcode,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         random_bits: Callable[[int], int] = secrets.randbits,
@@ -53,7 +53,7 @@ class Hub:
         self._source = source
         self._ledger = ledger
         self._encodings = encodings
-        self._keep_seconds = keep_seconds
+        self._transcode = transcode
         self._recorder = recorder
         self._limits_of = limits_of
         self._lease_seconds = lease_seconds
@@ -124,7 +124,8 @@ class Hub:
             self._instruments.now,
             lambda: self._new_rendition(stream_id),
             self.config.max_stream_bytes,
-            self._keep_seconds,
+            self._transcode.max_formats,
+            self._transcode.keep_seconds,
         )
 
     def get(self, tenant: TenantId, stream_id: str) -> Stream:
@@ -160,7 +161,8 @@ class Hub:
                 "concurrency_exceeded", f"All {limit} listeners of this tenant are in use.", retry_after=5.0
             )
         seq, recovered = locate(channel, since)
-        listener = Listener(channel, transport, seq, on_lag, self.config.live_lag)
+        wanted = awaited(channel, since, stream.native.seconds(stream.native.end_pts))
+        listener = Listener(channel, transport, seq, on_lag, self.config.live_lag, wanted)
         mine.add(listener)
         self._streams.move_to_end(stream.id)
         return listener, recovered

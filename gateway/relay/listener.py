@@ -26,12 +26,21 @@ class OnLag(StrEnum):
 
 
 class Listener:
-    """Where one client stands in one channel. `live_lag` is in seconds."""
+    """Where one client stands in one channel: at `seq`, or at second `wanted` of the song once that has been made.
 
-    __slots__ = ("_begun", "_caught_up", "_here", "channel", "live_lag", "next", "on_lag", "transport")
+    `live_lag` is in seconds.
+    """
+
+    __slots__ = ("_begun", "_caught_up", "_here", "_wanted", "channel", "live_lag", "next", "on_lag", "transport")
 
     def __init__(
-        self, channel: Channel, transport: ListenerTransport, seq: int, on_lag: OnLag, live_lag: float
+        self,
+        channel: Channel,
+        transport: ListenerTransport,
+        seq: int,
+        on_lag: OnLag,
+        live_lag: float,
+        wanted: float | None = None,
     ) -> None:
         self.channel = channel
         self.transport = transport
@@ -41,6 +50,7 @@ class Listener:
         self._begun = False
         self._caught_up = False
         self._here = False
+        self._wanted = wanted
 
     @property
     def position(self) -> Position:
@@ -87,6 +97,8 @@ class Listener:
         if not self._begun:
             if not self._here or (channel.details is None and channel.outcome is None):
                 return
+            if self._wanted is not None and not self._reached(self._wanted):
+                return
             self._begin()
         while self._here and transport.writable:
             if self.next >= channel.end:
@@ -104,6 +116,16 @@ class Listener:
             self.next += len(chunks)
             channel.tally(transport.name, len(chunks), sum([len(chunk.payload) for chunk in chunks]))
             transport.send(chunks)
+
+    def _reached(self, wanted: float) -> bool:
+        """Whether the second it waits for has been made, or never will be; then it stands there."""
+        channel = self.channel
+        if channel.outcome is None and channel.seconds(channel.end_pts) <= wanted:
+            return False
+        if channel.details is not None:
+            self.next = channel.seq_at(round(wanted * channel.details.sample_rate))
+        self._wanted = None
+        return True
 
     def _begin(self) -> None:
         """Tells what follows; a start that is no longer retained is a gap, not a silent hole."""

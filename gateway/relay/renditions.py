@@ -26,7 +26,8 @@ from transcode.spec import EncoderSpec, resolve
 class Workshop:
     """What renditions are made with: those who encode, what they measure with, and their bounds.
 
-    `identify` gives each rendition a name; an unfinished one that nobody hears is kept for `keep_seconds`.
+    `identify` gives each rendition a name. There are at most `max_formats` of a stream beside the provider's own, each
+    of which keeps `max_bytes`; an unfinished one that nobody hears is kept for `keep_seconds`.
     """
 
     encodings: Encodings
@@ -34,6 +35,7 @@ class Workshop:
     now: Callable[[], float]
     identify: Callable[[], RenditionId]
     max_bytes: int
+    max_formats: int
     keep_seconds: float
 
 
@@ -66,7 +68,7 @@ class Renditions:
     @property
     def retained_bytes(self) -> int:
         """Of all channels, and of the packets that more containers may be made of."""
-        packets = sum(len(packet.data) for track in self._tracks.values() for packet in track.packets)
+        packets = sum(track.size for track in self._tracks.values())
         return sum(channel.retained_bytes for channel in self) + packets
 
     async def finished(self) -> None:
@@ -116,6 +118,7 @@ class Renditions:
 
     def _begin(self, wished: Wished) -> Channel:
         shop = self._workshop
+        self._make_room()
         channel = Channel(shop.identify(), wished.form, shop.recorder, shop.max_bytes, shop.now)
         made = _Made(wished, channel)
         if self._native.details is not None:
@@ -127,13 +130,22 @@ class Renditions:
         self._made.append(made)
         return channel
 
+    def _make_room(self) -> None:
+        """Numbers can be wished for without end: of those that nobody hears the oldest goes. Raises ServiceError."""
+        if len(self._made) < self._workshop.max_formats:
+            return
+        unheard = next((made for made in self._made if not made.channel.listeners), None)
+        if unheard is None:
+            raise ServiceError("transcoding_full", "This stream is made in many formats already.", retry_after=5.0)
+        self._give_up(unheard)
+
     def _start(self, made: _Made) -> None:
         """Begins, or shares, the encode. Raises ServiceError `transcoding_full`."""
         spec = made.spec = self._spec(made.wished)
         assert spec is not None, "the song's first sound is there"
         track = self._tracks.get(spec)
         if track is None or track.error is not None:
-            track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings)
+            track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings, self._workshop.max_bytes)
         made.feed = ContainerRendition(made.channel, track, self._workshop.now, self._tell_waiting)
         made.feed.pump()
         track.pump()
@@ -208,6 +220,7 @@ class Renditions:
 
     def _give_up(self, made: _Made) -> None:
         self._made.remove(made)
+        made.channel.forget()
         self._tell_waiting()
         if made.feed is None:
             return

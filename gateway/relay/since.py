@@ -35,3 +35,15 @@ def locate(channel: Channel, since: Since) -> tuple[int, bool | None]:
     if since.epoch != channel.rendition.epoch or since.seq > channel.end:
         return 0, False
     return since.seq, since.seq >= channel.first
+
+
+def awaited(channel: Channel, since: Since, edge: float) -> float | None:
+    """The second of the song at which to begin, where that has not been made yet; None where it has.
+
+    A format that was only just asked for is made from the song's start and soon has caught up with the live edge, which
+    is at second `edge`: whoever wants to be near it need not hear all that was before.
+    """
+    if not isinstance(since, SecondsAgo):
+        return None
+    wanted = max(0.0, edge - since.seconds)
+    return wanted if wanted > channel.seconds(channel.end_pts) else None

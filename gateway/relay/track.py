@@ -29,20 +29,24 @@ class Reader(Protocol):
 
 
 class Track:
-    """`packets` from the song's start; `config` is known with the first of them; `over` tells that none follow.
+    """`packets` are those kept, the first of them number `first` of all, and `size` their bytes: beyond `max_bytes` the
+    oldest go. `config` is known with the first of them; `over` tells that none follow.
 
     Then `error` is None, or why there are no more. Raises ServiceError `transcoding_full` when it cannot begin.
     """
 
-    def __init__(self, native: Channel, spec: EncoderSpec, encodings: Encodings) -> None:
+    def __init__(self, native: Channel, spec: EncoderSpec, encodings: Encodings, max_bytes: int) -> None:
         self.spec = spec
         self.packets: list[Packet] = []
+        self.first = 0
+        self.size = 0
         self.config: CodecConfig | None = None
         self.over = False
         self.error: WavegateError | None = None
         self.readers: dict[Reader, None] = {}
         self.native = native
         self._encodings = encodings
+        self._max_bytes = max_bytes
         self._next = 0
         self._lead = 0
         self._rewind = 0
@@ -90,6 +94,7 @@ class Track:
         self.config = result.config or self.config
         self._lead, self._rewind = result.lead, result.rewind
         self.packets.extend(result.packets)
+        self.size += sum([len(packet.data) for packet in result.packets])
         if result.packets:
             self._losses = 0
         if self._last:
@@ -97,6 +102,8 @@ class Track:
         else:
             self._tell_readers()
             self.pump()
+        if self.size > self._max_bytes:
+            self._trim()
 
     def failed(self, error: WavegateError) -> None:
         """The codec cannot go on with this song."""
@@ -135,6 +142,15 @@ class Track:
     def close(self) -> None:
         """Nobody waits for it any more."""
         self._end(None)
+
+    def _trim(self) -> None:
+        """Down to three quarters of what may be kept, so that a long list is not moved at every step."""
+        gone = 0
+        while self.size > self._max_bytes * 3 // 4 and gone < len(self.packets) - 1:
+            self.size -= len(self.packets[gone].data)
+            gone += 1
+        del self.packets[:gone]
+        self.first += gone
 
     def _end(self, error: WavegateError | None) -> None:
         if self.over:

@@ -219,6 +219,17 @@ async def test_clips_of_a_song_in_the_making_and_of_a_whole_one() -> None:
             assert decoded(await response.read(), "flac").shape[1] == 72000
 
 
+async def test_the_live_edge_of_a_format_that_nobody_heard_yet_is_the_songs() -> None:
+    """Not its start: what was before is made, since the encode begins there, and is not sent."""
+    async with bench(speed=4.0) as gateway:
+        stream_id = await order(gateway)
+        async with gateway.http.get(f"{gateway.url}/v1/streams/{stream_id}/audio.mp3") as response:
+            await response.content.readexactly(72_000)  # three seconds at 192 kbit/s
+            async with gateway.http.get(f"{gateway.url}/v1/streams/{stream_id}/audio.pcm?since=1") as live:
+                late = decoded(await live.read(), "pcm")
+        assert 0.5 <= late.shape[1] / 48000 <= 3.2
+
+
 @pytest.mark.parametrize(
     ("query", "param", "word"),
     [

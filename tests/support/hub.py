@@ -7,7 +7,7 @@ is tested.
 import asyncio
 from itertools import count
 
-from gateway.config.schema import Limits, Relay
+from gateway.config.schema import Limits, Relay, Transcode
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, TenantId
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
@@ -47,7 +47,7 @@ class House:
             self.recorder,
             lambda _: limits or Limits(),
             lease_seconds=lease_seconds,
-            keep_seconds=10.0,
+            transcode=Transcode(),
             now=self.now,
             wall=self.time,
             random_bits=lambda _: next(numbers),

@@ -70,6 +70,7 @@ def workshop(
     recorder: Recorder | None = None,
     now: Callable[[], float] | None = None,
     max_bytes: int = 1 << 20,
+    max_formats: int = 12,
 ) -> Workshop:
     """What a stream makes other formats with; names of renditions count from 100."""
     numbers = itertools.count(100)
@@ -79,6 +80,7 @@ def workshop(
         now or Clock(),
         lambda: RenditionId(RENDITION.stream_id, number := next(numbers), number),
         max_bytes,
+        max_formats,
         keep_seconds=10.0,
     )
 

@@ -182,7 +182,7 @@ async def services(
             recorder,
             tenants.limits,
             lease_seconds=60.0,
-            keep_seconds=10.0,
+            transcode=config.transcode,
         ) as hub,
     ):
         yield Services(hub, tenants, config, tasks, lambda: "se_1")

@@ -27,11 +27,11 @@ SPEC = EncoderSpec("pcm", 1000, 1, None)
 class Scene:
     """A song of a byte a sample at 1 kHz, its track, and a container of it."""
 
-    def __init__(self, *, form: Format = PCM) -> None:
+    def __init__(self, *, form: Format = PCM, max_bytes: int = 1 << 20) -> None:
         self.native = Channel(RENDITION, MP3, Recorder(), 1 << 20, Clock())
         self.native.open(DETAILS, b"", 0.0)
         self.encodings = ScriptedEncodings()
-        self.track = Track(self.native, SPEC, self.encodings)
+        self.track = Track(self.native, SPEC, self.encodings, max_bytes)
         self.ends = 0
         self.made = self.container(form)
 
@@ -128,6 +128,18 @@ async def test_a_second_container_catches_up_in_slices() -> None:
     assert joined(late) == joined(scene.made)
     scene.close()
     assert (late.channel.outcome is not None, scene.ends) == (True, 2)
+
+
+def test_a_container_that_comes_after_the_beginning_is_gone_begins_later() -> None:
+    """In its place in the song: its first chunk says where that is."""
+    scene = Scene(max_bytes=1000)
+    scene.sing(2.0, packet=50)
+    late = scene.container()
+    late.pump()
+    begin = late.channel.retained[0].pts
+    assert begin == scene.track.packets[0].pts > 0
+    scene.close()
+    assert late.channel.end_pts == scene.made.channel.end_pts == 2000
 
 
 async def test_whoever_closes_in_the_middle_of_catching_up_is_left_alone() -> None:

@@ -29,11 +29,11 @@ def wishes(*names: str, **numbers: int) -> list[Wished]:
 class Scene:
     """A stream's own channel at 8 kHz mono, a byte a sample, and what is made of it."""
 
-    def __init__(self, *, opened: bool = True, room: int | None = None) -> None:
+    def __init__(self, *, opened: bool = True, room: int | None = None, most: int = 12) -> None:
         self.clock = Clock()
         self.native = Channel(RENDITION, MP3, Recorder(), 1 << 20, self.clock)
         self.encodings = ScriptedEncodings(room)
-        self.renditions = Renditions(self.native, workshop(encodings=self.encodings, now=self.clock))
+        self.renditions = Renditions(self.native, workshop(encodings=self.encodings, now=self.clock, max_formats=most))
         if opened:
             self.sing()
 
@@ -100,6 +100,20 @@ def test_full_workers_say_what_there_is() -> None:
     assert (full.value.code, full.value.retry_after, full.value.param) == ("transcoding_full", 2.0, "format")
     assert scene.renditions.channel(wishes("wav")).format.name == "wav"
     assert len(list(scene.renditions)) == 3
+
+
+def test_a_stream_has_so_many_formats_at_once() -> None:
+    """Of those that nobody hears the oldest goes, whole or not; those that are heard stay, and the next is refused."""
+    scene = Scene(most=2)
+    first, second = (scene.renditions.channel(wishes("pcm", sample_rate=rate)) for rate in (8001, 8002))
+    listen(first, Pipe())
+    third = scene.renditions.channel(wishes("pcm", sample_rate=8003))
+    assert list(scene.renditions) == [scene.native, first, third]
+    assert second.retained_bytes == 0
+    listen(third, Pipe())
+    with pytest.raises(ServiceError, match="mp3, pcm"):
+        scene.renditions.channel(wishes("pcm", sample_rate=8004))
+    assert scene.renditions.channel(wishes("pcm", sample_rate=8001)) is first
 
 
 def test_before_the_first_sound_a_format_waits() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Position
-from gateway.relay.since import FromStart, SecondsAgo, locate
+from gateway.relay.since import FromStart, SecondsAgo, awaited, locate
 from tests.support.relay import Pipe, grow, listen, new_channel, open_channel
 
 
@@ -93,3 +93,24 @@ def test_what_is_said_of_a_resume_is_what_happens(
     if whole:
         assert not gaps
         assert pipe.said[0] == ("started", since)
+
+
+@pytest.mark.parametrize(
+    ("since", "edge", "wanted"),
+    [
+        (SecondsAgo(2.0), 10.0, 8.0),
+        (SecondsAgo(0.0), 10.0, 10.0),
+        (SecondsAgo(9.5), 10.0, None),
+        (SecondsAgo(60.0), 10.0, None),
+        (FromStart(), 10.0, None),
+        (Position(3, 2), 10.0, None),
+        (SecondsAgo(0.0), 0.9, None),
+    ],
+)
+def test_what_has_not_been_made_is_waited_for(
+    since: FromStart | SecondsAgo | Position, edge: float, wanted: float | None
+) -> None:
+    """Near the live edge of a song whose format has only just begun; what is there is not waited for."""
+    channel = open_channel()
+    grow(channel, 10)
+    assert awaited(channel, since, edge) == wanted

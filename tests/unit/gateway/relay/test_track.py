@@ -57,7 +57,7 @@ def test_steps_take_what_has_come_one_at_a_time() -> None:
     """While one is out, audio gathers; the next takes up to a quarter of a second, give or take a chunk."""
     native, encodings = channel(), ScriptedEncodings()
     append(native, b"a" * 100)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     (encoding,) = encodings.opened
     append(native, *[b"b" * 100] * 4)
@@ -80,7 +80,7 @@ def test_a_song_that_is_whole_already_is_read_from_its_start() -> None:
     native, encodings = channel(), ScriptedEncodings()
     append(native, b"a" * 200, b"b" * 200)
     close(native)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     assert encodings.opened[0].steps == [(b"a" * 200 + b"b" * 200, False, True)]
     encodings.opened[0].answer_all()
@@ -92,14 +92,14 @@ def test_a_header_goes_before_the_first_bytes() -> None:
     native, encodings = channel(form=StreamFormat(WAV, 1000, 1, 8000), opened=False), ScriptedEncodings()
     native.open(StreamFormat(WAV, 1000, 1, 8000), b"HEAD", 0.0)
     append(native, b"a" * 200)
-    Track(native, SPEC, encodings).pump()
+    Track(native, SPEC, encodings, 1 << 20).pump()
     assert encodings.opened[0].steps[0][0] == b"HEAD" + b"a" * 200
 
 
 def test_before_the_first_sound_and_with_nothing_new_it_waits() -> None:
     """Nothing is handed on, and nothing breaks."""
     native, encodings = channel(opened=False), ScriptedEncodings()
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     native.open(DETAILS, b"", 0.0)
     track.pump()
@@ -112,7 +112,7 @@ def test_a_hole_at_the_providers_is_told_with_the_bytes_behind_it() -> None:
     native, encodings = channel(), ScriptedEncodings()
     append(native, b"a" * 100)
     append(native, b"b" * 100, flags=Flag.RANDOM_ACCESS | Flag.DISCONTINUITY)
-    Track(native, SPEC, encodings).pump()
+    Track(native, SPEC, encodings, 1 << 20).pump()
     encodings.opened[0].answer()
     assert encodings.opened[0].steps == [(b"a" * 100, False, False), (b"b" * 100, True, False)]
 
@@ -121,7 +121,7 @@ def test_what_is_no_longer_retained_is_a_hole() -> None:
     """A track that was late begins with what there is, and says that something is missing."""
     native, encodings = channel(max_bytes=250), ScriptedEncodings()
     append(native, b"a" * 100, b"b" * 100, b"c" * 100)
-    Track(native, SPEC, encodings).pump()
+    Track(native, SPEC, encodings, 1 << 20).pump()
     assert encodings.opened[0].steps == [(b"b" * 100 + b"c" * 100, True, False)]
 
 
@@ -129,14 +129,30 @@ def test_a_rate_that_is_not_known_is_taken_for_a_usual_one() -> None:
     """Without a bitrate a step is about six kilobytes."""
     native, encodings = channel(form=StreamFormat(MP3, 1000, 1, None)), ScriptedEncodings()
     append(native, *[b"a" * 1000] * 20)
-    Track(native, SPEC, encodings).pump()
+    Track(native, SPEC, encodings, 1 << 20).pump()
     assert len(encodings.opened[0].steps[0][0]) == 6000
+
+
+def test_the_oldest_packets_go_beyond_the_bytes_that_may_be_kept() -> None:
+    """Numbers go on; the last packet is always kept, since the next one is put behind it."""
+    native, encodings = channel(), ScriptedEncodings()
+    append(native, *[b"a" * 100] * 20)
+    track = Track(native, SPEC, encodings, 1000)
+    track.pump()
+    encodings.opened[0].answer_all()
+    assert (track.first + len(track.packets), track.size) == (20, sum(len(packet.data) for packet in track.packets))
+    assert 600 <= track.size <= 1000
+    assert track.packets[0].pts == track.first * 100
+    tiny = Track(native, SPEC, encodings, 1)
+    tiny.pump()
+    encodings.opened[1].answer_all()
+    assert (tiny.first, len(tiny.packets)) == (19, 1)
 
 
 def test_readers_are_told_of_every_step_and_of_the_end() -> None:
     native, encodings, reader = channel(), ScriptedEncodings(), Reader()
     append(native, b"a" * 100)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.readers[reader] = None
     track.pump()
     encodings.opened[0].answer()
@@ -150,7 +166,7 @@ def test_a_codec_that_fails_ends_the_track() -> None:
     """With its error, and nobody is asked again."""
     native, encodings, reader = channel(), ScriptedEncodings(), Reader()
     append(native, b"a" * 100)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.readers[reader] = None
     track.pump()
     error = ServiceError("transcoding_failed", "No.")
@@ -165,7 +181,7 @@ def test_a_death_is_taken_up_where_it_was() -> None:
     """From as far back as the encode said, so that decoder and encoder are warm; what was out is done again."""
     native, encodings = channel(), ScriptedEncodings()
     append(native, *[bytes([number]) * 100 for number in range(10)])
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     encodings.opened[0].answer(lead=7, rewind=150)
     encodings.kill()
@@ -181,7 +197,7 @@ def test_a_death_before_the_first_packet_begins_again() -> None:
     """There is nothing to continue."""
     native, encodings = channel(), ScriptedEncodings()
     append(native, b"a" * 100)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     encodings.kill()
     assert encodings.opened[1].resume is None
@@ -193,7 +209,7 @@ def test_a_song_that_kills_is_given_up() -> None:
     """After deaths in a row without a packet; one in between, and it is tried as often again."""
     native, encodings = channel(), ScriptedEncodings()
     append(native, *[b"a" * 100] * 10)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     for _ in range(MOST_LOSSES - 1):
         encodings.kill()
@@ -211,7 +227,7 @@ def test_without_room_it_is_taken_up_later() -> None:
     """Whoever keeps house asks again; asking without need does nothing."""
     native, encodings = channel(), ScriptedEncodings()
     append(native, b"a" * 100)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     track.take_up()
     encodings.room = 0
@@ -228,7 +244,7 @@ def test_a_death_at_the_last_step_ends_well_all_the_same() -> None:
     native, encodings = channel(), ScriptedEncodings()
     append(native, b"a" * 100)
     close(native)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.pump()
     encodings.kill()
     assert encodings.opened[1].steps == [(b"a" * 100, False, True)]
@@ -240,18 +256,18 @@ def test_who_finds_no_room_does_not_begin() -> None:
     """And leaves nothing behind."""
     native = channel()
     with pytest.raises(ServiceError):
-        Track(native, SPEC, ScriptedEncodings(room=0))
+        Track(native, SPEC, ScriptedEncodings(room=0), 1 << 20)
     assert native.followers == {}
 
 
 def test_closing_and_failing_end_it_once() -> None:
     """A second end changes nothing."""
     native, encodings = channel(), ScriptedEncodings()
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.close()
     track.fail()
     assert (track.over, track.error, encodings.opened[0].closed) == (True, None, True)
-    track = Track(native, SPEC, encodings)
+    track = Track(native, SPEC, encodings, 1 << 20)
     track.fail()
     assert track.error is not None
     assert track.error.code == "internal"
