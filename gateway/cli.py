@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from gateway import __version__, log
+from gateway.bench.benches import BENCHES, LEAST_SECONDS, MOST_SECONDS, BenchError, Order
 from gateway.config.document import default_yaml
 from gateway.config.load import ConfigError, load
 from gateway.config.schema import Config, TenantName
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--prompt", metavar="P", help="what to sing about")
     what.add_argument("--lyrics-file", type=Path, metavar="F", help="the words to sing")
     what.add_argument("--stream", metavar="ID", help="a stream to join")
-    listen.add_argument("--format", default="mp3", help="mp3 or wav (mp3)")
+    listen.add_argument("--format", default="mp3", help="mp3, wav, pcm, ogg, webm, aac, mp4 or flac (mp3)")
     listen.add_argument("-o", dest="output", metavar="FILE", help="where to write; - is standard output")
     listen.set_defaults(run=_listen)
 
@@ -89,6 +90,18 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check-config", help="validate a configuration file")
     check.add_argument("file", type=Path, metavar="F")
     check.set_defaults(run=_check)
+
+    bench = commands.add_parser("bench", help="measure what the gateway costs on this machine")
+    benches = bench.add_subparsers(dest="bench", metavar="NAME", required=True)
+    for name, known in BENCHES.items():
+        one = benches.add_parser(name, help=known.help)
+        one.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of song; less is quicker (60)")
+        one.add_argument("--rounds", type=int, default=5, metavar="N", help="of what is measured in turns (5)")
+        parts = ", ".join(f"{part}: {told}" for part, told in known.parts.items())
+        one.add_argument("--only", action="append", choices=known.parts, metavar="PART", help=f"once or more; {parts}")
+        one.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+        one.add_argument("--strict", action="store_true", help="exit code 1 when a target is missed")
+        one.set_defaults(run=_bench)
 
     commands.add_parser("default-config", help="print the documented default YAML").set_defaults(run=_default)
     return parser
@@ -226,6 +239,19 @@ def _listen(options: argparse.Namespace) -> int:
         output=output,
     )
     return asyncio.run(coroutine)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if not MOST_SECONDS >= options.seconds >= LEAST_SECONDS:
+        raise UsageError(f"--seconds is {LEAST_SECONDS:g} to {MOST_SECONDS:g}")
+    if options.rounds < 1:
+        raise UsageError("--rounds is 1 or more")
+    order = Order(options.seconds, options.rounds, options.only or (), options.json, options.strict)
+    try:
+        return BENCHES[options.bench].run(order, sys.stdout, sys.stderr)
+    except BenchError as error:
+        print(f"wavegate: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _new_key(options: argparse.Namespace) -> int:

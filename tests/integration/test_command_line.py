@@ -206,7 +206,7 @@ async def test_a_player_that_is_closed_ends_the_listening(wavegate: Start, proce
     ("flags", "code", "words"),
     [
         (("--key", "wrong"), 1, "bad_credentials"),
-        (("--key", "demo", "--format", "ogg"), 1, "unsupported_format"),
+        (("--key", "demo", "--format", "midi"), 1, "unsupported_format"),
         ((), 2, "WAVEGATE_KEY"),
     ],
 )

@@ -1,0 +1,81 @@
+"""Programs that a bench runs beside itself: started, heard until they are ready, and ended.
+
+Invariant: none outlives its context, and every wait ends.
+It must not know which programs there are.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from gateway.bench.benches import BenchError
+
+_READY_SECONDS = 60.0
+_END_SECONDS = 10.0
+_LINE_MOST = 16 << 20
+_LAST = 19  # the lowest priority
+
+
+class Program:
+    """A Python module that runs; its standard input is open, and what it says is read line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
+        self._process = process
+        self._name = name
+        self._ending = asyncio.ensure_future(process.wait())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def says(self, pattern: str, seconds: float = _READY_SECONDS) -> re.Match[str]:
+        """The first line in which this is found. Raises BenchError when it ends, or is silent, before that."""
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(seconds):
+                while line := await self._process.stdout.readline():
+                    if found := re.search(pattern, line.decode()):
+                        return found
+        except TimeoutError:
+            raise BenchError(f"{self._name} has not become ready in {seconds:g} s.") from None
+        raise BenchError(f"{self._name} has ended too soon.")
+
+    async def over(self) -> None:
+        """Until it has ended by itself; one that takes too long for that is left to `end`."""
+        await asyncio.wait({self._ending}, timeout=_END_SECONDS)
+
+    async def end(self) -> None:
+        """Politely first."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        await self.over()
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._ending
+
+
+@asynccontextmanager
+async def program(module: str, *arguments: str, aside: bool = False) -> AsyncIterator[Program]:
+    """`python -m MODULE ARGUMENTS` for as long as it is needed. What it complains about goes to standard error.
+
+    One that stands `aside` gets a processor when nobody else wants it: in life it would be on another machine.
+    """
+    command: Sequence[str] = [sys.executable, "-P", "-m", module, *arguments]
+    search = os.pathsep.join(path or "." for path in sys.path)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": search},
+        limit=_LINE_MOST,
+    )
+    running = Program(process, module)
+    try:
+        if aside:
+            os.setpriority(os.PRIO_PROCESS, process.pid, _LAST)
+        yield running
+    finally:
+        await running.end()

@@ -1,0 +1,120 @@
+"""The bench of the live transcoder: its parts in order, and a table of them.
+
+Invariant: parts are measured one after the other, so none disturbs another, and each is printed as soon as it is done.
+It must not know how a part measures.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from gateway.bench import capacity, container, conversion, first, loop, memory
+from gateway.bench.benches import BENCHES, DONE, FAILED, BenchError, Order
+from gateway.bench.codecs import CODECS
+from gateway.bench.machine import machine
+from gateway.bench.progress import Progress
+from gateway.bench.report import Row, Section, document, summary, text
+from gateway.bench.song import song
+from gateway.bench.ticks import run_loop
+from gateway.bench.usage import others_cpu
+
+Tell = Callable[[str], None]
+
+HOW = {
+    "cpu": "Whole conversions of an mp3 of 192 kbit/s in 250 ms steps, each in a process of one thread on one "
+    "processor, in turns with ffmpeg -threads 1 of the same settings. Start-up is taken off. x is the median of the "
+    "rounds' ratios; beside it what ours and ffmpeg's took, and the lowest and highest of the rounds.",
+    "container": "A packet into the packager, its bytes looked for in what comes out; and the sound in a chunk.",
+    "first": "From a new encode to its first packet, over the socket to a warm worker: the sound that must have come, "
+    "frames of 24 ms, and the wait after the last of them. The median is shown, the worst is judged.",
+    "loop": "How late a timer of 1 ms fires in the gateway's loop, while mp3 is made opus for each of the streams and "
+    "heard by all listeners over HTTP. Provider and listeners are processes of their own, which stand aside; the "
+    "idle loop beside it is one more, and shows what a busy machine alone makes of a loop.",
+    "capacity": "Encodes from mp3 to opus in real time in one worker; its processor time is the kernel's, messages "
+    "included.",
+    "memory": "What a worker's resident memory grows by, for each encode that has had 5 s of the song.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything. The times in seconds of `loop` and `capacity` are shares of the order's seconds."""
+
+    crowd: loop.Crowd = field(default_factory=loop.Crowd)
+    settle: float = 2.0
+    encodes: int = 50
+    held: int = 40
+    tries: int = 50
+    conversions: Sequence[conversion.Conversion] = conversion.CONVERSIONS
+    resampled: Sequence[conversion.Conversion] = conversion.RESAMPLED
+    codecs: Sequence[str] = tuple(CODECS)
+
+
+def run(order: Order, out: TextIO, err: TextIO, scale: Scale | None = None) -> int:
+    """Measures what is ordered. Raises BenchError."""
+    scale = scale or Scale()
+    bench = BENCHES["transcode"]
+    parts = [part for part in bench.parts if not order.only or part in order.only]
+    if "cpu" in parts:
+        conversion.find_ffmpeg()  # here, so that nobody waits in vain
+    if order.json is not None:
+        _write(order.json, "")
+    here, width = machine(), shutil.get_terminal_size().columns
+    out.write(here.text())
+    sections = []
+    progress = Progress(err)
+    for part in parts:
+
+        def tell(what: str, part: str = part) -> None:
+            progress.tell(f"{part}: {what}")
+
+        begin, before = time.perf_counter(), others_cpu(os.getpid())
+        rows = measure(part, order, scale, tell)
+        after, seconds = others_cpu(os.getpid()), time.perf_counter() - begin
+        others = None if before is None or after is None else max(0.0, after - before) / seconds
+        section = Section(part, bench.parts[part], HOW[part], rows, others)
+        sections.append(section)
+        progress.clear()
+        out.write(text(section, width))
+        out.flush()
+    out.write(summary(sections))
+    if order.json is not None:
+        found = {"bench": "transcode", "machine": asdict(here), "seconds": order.seconds, "rows": document(sections)}
+        _write(order.json, json.dumps(found, indent=2) + "\n")
+    missed = any(row.verdict not in ("", "ok") for section in sections for row in section.rows)
+    return FAILED if missed and order.strict else DONE
+
+
+def measure(part: str, order: Order, scale: Scale, tell: Tell) -> list[Row]:
+    """The figures of one part."""
+    if part == "loop":
+        return run_loop(loop.measure(scale.crowd, order.seconds / 2, tell, scale.settle))
+    music = song(order.seconds)
+    match part:
+        case "cpu":
+            other = song(order.seconds, 44_100)
+            rows = conversion.measure(music, scale.conversions, order.rounds, tell)
+            return rows + conversion.measure(other, scale.resampled, order.rounds, tell)
+        case "container":
+            tell("all formats")
+            return container.measure(music.first(5.0))
+        case "first":
+            tell(f"{scale.tries} tries of each codec")
+            return run_loop(first.measure(music, scale.codecs, scale.tries))
+        case "capacity":
+            tell(f"{scale.encodes} encodes")
+            return run_loop(capacity.measure(music, scale.encodes, order.seconds / 4))
+        case _:
+            return run_loop(memory.measure(music, scale.codecs, scale.held, tell))
+
+
+def _write(file: Path, words: str) -> None:
+    try:
+        file.write_text(words, encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"{file} cannot be written: {error.strerror}.") from None
