@@ -9,8 +9,8 @@ It must not know which LAME it is.
 from transcode.encoders.grid import Grid, Timeline
 from transcode.encoders.reservoir import Reservoir
 from transcode.errors import EncodeError
-from transcode.mp3 import Mp3Framer
 from transcode.mp3encoder import DELAY, Mp3Encoder
+from transcode.mp3header import parse_header
 from transcode.packet import CodecConfig, Packet
 from transcode.samples import Block, to_s16le
 from transcode.spec import EncoderSpec
@@ -30,7 +30,8 @@ class LiveMp3Encoder:
         if spec.bitrate is None:
             raise EncodeError("an MP3 needs a bitrate")
         self._encoder = Mp3Encoder(spec.sample_rate, spec.channels, spec.bitrate)
-        self._framer = Mp3Framer()
+        self._rest = b""  # frames that are not whole yet
+        self._given = False  # the first of them has been given all the same
         self._reservoir = Reservoir() if self._encoder.borrows else None
         grid = self.grid(spec.sample_rate)
         self._timeline = Timeline(grid, start)
@@ -45,12 +46,23 @@ class LiveMp3Encoder:
 
     def flush(self) -> list[Packet]:
         """Give the rest. It is of no use afterwards."""
-        units = self._cut(self._encoder.flush())
-        units += [self._freed(frame.data) for frame in self._framer.flush()]
-        return self._timeline.timed(units, last=True)
+        return self._timeline.timed(self._cut(self._encoder.flush()), last=True)
 
     def _cut(self, data: bytes) -> list[bytes]:
-        return [self._freed(frame.data) for frame in self._framer.feed(data)]
+        """The frames in LAME's bytes, which are nothing else, each as soon as it can be given."""
+        rest, at, units = self._rest + data, 0, []
+        while (header := parse_header(rest, at)) is not None and at + header.size <= len(rest):
+            unit = self._freed(rest[at : at + header.size])
+            if not self._given:
+                units.append(unit)
+            self._given = False
+            at += header.size
+        self._rest = rest[at:]
+        if self._reservoir is not None and not self._given:
+            early = self._reservoir.early(self._rest)
+            self._given = early is not None
+            units += [early] if early is not None else []
+        return units
 
     def _freed(self, frame: bytes) -> bytes:
         if self._reservoir is None:

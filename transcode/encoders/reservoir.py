@@ -49,6 +49,23 @@ class Reservoir:
         side = _unborrowed(frame[HEADER_BYTES:start], header.kind)
         return (head + side + held[:own]).ljust(_size(head) - len(lent), b"\0") + lent
 
+    def early(self, frame: bytes) -> bytes | None:
+        """What `taken` will give of a frame whose end is not there yet, as soon as all that is its own is there.
+
+        What is missing then are octets for frames behind it: to wait for them would cost the time of a frame.
+        """
+        header = parse_header(frame)
+        if header is None:
+            return None
+        start = HEADER_BYTES + header.kind.side_info
+        if len(frame) < start or header.size + 1 + _reach(header.kind) > _largest(frame):
+            return None
+        borrowed, own = _fields(frame, header)
+        held = self._before[len(self._before) - borrowed :] + frame[start:]
+        if borrowed > len(self._before) or len(held) < own or (head := _head(frame, start + own)) is None:
+            return None
+        return (head + _unborrowed(frame[HEADER_BYTES:start], header.kind) + held[:own]).ljust(_size(head), b"\0")
+
 
 def _fields(frame: bytes, header: Header) -> tuple[int, int]:
     """From the side information: the octets that the frame borrows, and all that are its own."""

@@ -99,3 +99,32 @@ def test_what_borrows_from_before_the_start_is_silent() -> None:
     assert all(made[:4] + made[36:] == frame[:4] + frame[36:] for made, frame in silent)
     assert not any(pointer(made) for made, _ in alone)
     assert Reservoir().taken(b"no frame") == b"no frame"
+
+
+@pytest.mark.parametrize(("rate", "channels", "bitrate"), FREED)
+def test_a_frame_is_given_before_its_end_is_there(rate: int, channels: int, bitrate: int) -> None:
+    """As soon as its own octets are: it is what it will be, and never less."""
+    reservoir, sooner = Reservoir(), 0
+    for frame in frames_of(rate, channels, bitrate):
+        early = [reservoir.early(frame[:size]) for size in range(len(frame))]
+        whole = reservoir.taken(frame)
+        given = [unit for unit in early if unit is not None]
+        assert set(given) <= {whole}
+        sooner += bool(given)
+    assert sooner
+
+
+@pytest.mark.parametrize(("rate", "channels", "bitrate"), KEPT)
+def test_a_frame_that_is_kept_is_not_given_early(rate: int, channels: int, bitrate: int) -> None:
+    """Its end holds what another frame has put there, and goes along."""
+    reservoir = Reservoir()
+    for frame in frames_of(rate, channels, bitrate)[:20]:
+        assert reservoir.early(frame[:-1]) is None
+        reservoir.taken(frame)
+
+
+def test_what_borrows_from_before_the_start_is_not_given_early() -> None:
+    """There is nothing to wait for, but nothing to give either."""
+    frames = frames_of(44100, 2, 128000)
+    borrowing = next(frame for frame in frames if pointer(frame))
+    assert Reservoir().early(borrowing[:-1]) is None
