@@ -27,7 +27,7 @@ Tell = Callable[[str], None]
 
 HOW = {
     "cpu": "Whole conversions of an mp3 of 192 kbit/s in 250 ms steps, each in a process of one thread on one "
-    "processor, in turns with ffmpeg -threads 1 of the same settings. Start-up is taken off. x is the median of the "
+    "processor, in turns with ffmpeg -threads 1. Start-up is taken off. x is the median of the "
     "rounds' ratios; beside it what ours and ffmpeg's took, and the lowest and highest of the rounds.",
     "container": "A packet into the packager, its bytes looked for in what comes out; and the sound in a chunk.",
     "first": "From a new encode to its first packet, over the socket to a warm worker: the sound that must have come, "
