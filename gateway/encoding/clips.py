@@ -16,6 +16,7 @@ from typing import Final, Self
 import msgspec
 
 from gateway.config.schema import Transcode
+from gateway.encoding.environment import of_interpreter
 from gateway.errors import RequestError, ServiceError
 from gateway.log import event
 from transcode.clipping import LENGTHS, Answer, Order, packed, unpacked
@@ -35,8 +36,6 @@ _END_SECONDS: Final = 5.0
 _PIECE: Final = 256 << 10
 _HEAD_MOST: Final = 64 << 10
 _FILE_MOST: Final = 1 << 30
-# By beginning: where programs and libraries are, the language of messages, Python's own switches and coverage's.
-_PASSED_ON: Final = ("PATH", "LD_", "DYLD_", "LANG", "LC_", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHON", "COVERAGE_")
 
 
 class ClipPool:
@@ -160,7 +159,7 @@ class _Cutter:
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env=self._environment(),
+                env=of_interpreter(self._environ),
                 start_new_session=True,
             )
             if self._killed:
@@ -190,11 +189,6 @@ class _Cutter:
         if self._process is not None:
             async with asyncio.timeout(_END_SECONDS):
                 await self._process.wait()
-
-    def _environment(self) -> dict[str, str]:
-        passed = {name: value for name, value in self._environ.items() if name.startswith(_PASSED_ON)}
-        # Our own packages are where we have found them.
-        return {**passed, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
 
 
 def _refusal(field: str, sentence: str, *, form: bool) -> RequestError:

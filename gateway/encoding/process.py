@@ -13,10 +13,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
+from gateway.encoding.environment import of_interpreter
 from transcode.messages import REPLIES, Answer, MessageError, Ready, Request, Unpacker, pack
-
-# By beginning: where programs and libraries are, the language of messages, Python's own switches and coverage's.
-_PASSED_ON = ("PATH", "LD_", "DYLD_", "LANG", "LC_", "TZ", "TMPDIR", "SYSTEMROOT", "PYTHON", "COVERAGE_")
 
 
 def command(cpu: int | None) -> list[str]:
@@ -59,7 +57,7 @@ class WorkerProcess:
                     *self._arguments,
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.DEVNULL,
-                    env=self._environment(),
+                    env=of_interpreter(self._environ),
                     start_new_session=True,
                 )
             ours.setblocking(False)
@@ -100,13 +98,6 @@ class WorkerProcess:
             self.kill()
             code = await self._process.wait()
         return signal.Signals(-code).name if code < 0 else f"exit {code}"
-
-    def _environment(self) -> dict[str, str]:
-        passed = {name: value for name, value in self._environ.items() if name.startswith(_PASSED_ON)}
-        # Our own packages are where we have found them. numpy's algebra, which nobody uses here, would begin with a
-        # thread for each processor.
-        search = os.pathsep.join(path or "." for path in sys.path)
-        return {**passed, "PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1"}
 
 
 class _Wire(asyncio.Protocol):
