@@ -90,7 +90,7 @@ class Keeper:
                 try:
                     await self._life(start)
                 except Exception:  # a fault of ours must not cost this place for good
-                    event(logger, "worker.failed", level=logging.ERROR, exc_info=True, worker=self._number)
+                    event(logger, "codec worker failed", level=logging.ERROR, exc_info=True, worker=self._number)
                 self.tried.set()
                 start = 1 if self._clock() - born > LONG_LIFE else start + 1
                 wait = wait_before(start, self._chance())
@@ -108,14 +108,20 @@ class Keeper:
                 self.desk = Desk(worker.send, self._recorder, self._clock)
                 self.worker = worker.name
                 self.tried.set()
-                name = "worker.started" if start == 0 else "worker.restarted"
+                name = "codec worker started" if start == 0 else "codec worker restarted"
                 event(logger, name, worker=self._number, seconds=self._clock() - begin, id=worker.name)
                 await self._watch(worker)
             patience = _LAST_SECONDS
         finally:
             how = await worker.stop(patience)
         event(
-            logger, "worker.died", level=logging.ERROR, worker=self._number, id=worker.name, how=how, encodes=self._cost
+            logger,
+            "codec worker died",
+            level=logging.ERROR,
+            worker=self._number,
+            id=worker.name,
+            how=how,
+            encodes=self._cost,
         )
         self._cost = 0
 
@@ -125,7 +131,7 @@ class Keeper:
                 return await worker.start()
         except (OSError, TimeoutError) as error:  # too many processes or files, or no memory; or it is just slow
             problem = str(error) or "it was not ready in time"
-            event(logger, "worker.not_started", level=logging.ERROR, worker=self._number, reason=problem)
+            event(logger, "codec worker did not start", level=logging.ERROR, worker=self._number, reason=problem)
             worker.kill()
             return False
 
@@ -134,7 +140,7 @@ class Keeper:
         while not await worker.ended(min(_LOOK_SECONDS, self._step_timeout / 4)):
             since = self.desk.since if self.desk is not None else None
             if since is not None and self._clock() - since > self._step_timeout:
-                event(logger, "worker.hung", level=logging.ERROR, worker=self._number, id=worker.name)
+                event(logger, "codec worker hung", level=logging.ERROR, worker=self._number, id=worker.name)
                 worker.kill()
 
     def _answered(self, answer: Answer) -> None:

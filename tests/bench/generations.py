@@ -1,6 +1,6 @@
 """Many generations at once for some minutes: does the gateway's memory stay flat, and is nothing left behind?
 
-    python -m tests.bench.generations [--streams 500] [--seconds 120] [--warm-up 30] [--tolerance 5]
+    python -m tests.bench.generations [--streams 500] [--seconds 120] [--warm-up 30] [--tolerance 5] [--format mp3]
 
 The gateway is `wavegate serve` in a process of its own, and so is the simulator; who listens is here, so the resident
 memory that the kernel tells of the gateway is the gateway's alone. The streams start evenly over the length of a song
@@ -40,7 +40,8 @@ ENOUGH = 0.95
 RETAIN_SECONDS = 10.0
 PRINT_EVERY = 10
 GAUGES = re.compile(
-    r'^wavegate_(streams_active|listeners\{.*|upstream_concurrency\{state="used"\}) (\S+)$', re.MULTILINE
+    r'^wavegate_(streams_active|listeners\{.*|upstream_concurrency\{state="used"\}|renditions_active\{.*) (\S+)$',
+    re.MULTILINE,
 )
 
 
@@ -52,6 +53,7 @@ class Run:
     seconds: float
     warm_up: float
     tolerance: float
+    form: str
     ended: Counter[str] = field(default_factory=Counter)
     resident: list[float] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
@@ -135,13 +137,13 @@ async def program(
         await asyncio.wait_for(process.wait(), 60)
 
 
-async def one(http: aiohttp.ClientSession, base: str, until: float, ended: Counter[str]) -> None:
+async def one(http: aiohttp.ClientSession, base: str, until: float, ended: Counter[str], form: str) -> None:
     """Orders songs one after another and hears each to its end."""
     while time.monotonic() < until:
         async with http.post(f"{base}/v1/streams", json={"input": {"prompt": SONG}}) as response:
             stream = await response.json()
         if response.status == 201:
-            async with http.get(stream["urls"]["audio"]) as response:
+            async with http.get(stream["urls"]["audio"].replace(".mp3", f".{form}")) as response:
                 async for _ in response.content.iter_any():
                     pass
             async with http.get(f"{base}/v1/streams/{stream['id']}") as response:
@@ -151,7 +153,7 @@ async def one(http: aiohttp.ClientSession, base: str, until: float, ended: Count
 
 async def started_later(delay: float, http: aiohttp.ClientSession, base: str, until: float, run: Run) -> None:
     await asyncio.sleep(delay)
-    await one(http, base, until, run.ended)
+    await one(http, base, until, run.ended, run.form)
 
 
 async def gauges(http: aiohttp.ClientSession, internal: str) -> dict[str, float]:
@@ -222,8 +224,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=120.0, help="how long it is measured, after the warm-up")
     parser.add_argument("--warm-up", type=float, default=30.0, help="seconds; a song and a half by default")
     parser.add_argument("--tolerance", type=float, default=5.0, help="percent")
+    parser.add_argument("--format", default="mp3", help="in which all songs are heard; mp3 is how they are ordered")
     options = parser.parse_args()
     if options.seconds < 2 * PRINT_EVERY:
         parser.error(f"less than {2 * PRINT_EVERY} seconds tell nothing")
-    chosen = Run(options.streams, options.seconds, options.warm_up, options.tolerance)
+    chosen = Run(options.streams, options.seconds, options.warm_up, options.tolerance, options.format)
     sys.exit(0 if uvloop.run(main(chosen)) else 1)

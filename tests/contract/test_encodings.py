@@ -113,7 +113,7 @@ async def test_one_encode_fails_alone(parrots: Make, caplog: pytest.LogCaptureFi
         assert [(len(sink.results), len(sink.errors), sink.losses) for sink in broken] == [(1, 1, 0)] + [(0, 1, 0)] * 2
         assert neighbour.data.endswith(b"19200:a19200:end")
         assert active(recorder) == 0.0
-    assert events(caplog) == ["encode.failed"] * 3
+    assert events(caplog) == ["encode failed"] * 3
 
 
 async def test_full_is_full_until_one_ends(parrots: Make) -> None:
@@ -183,12 +183,17 @@ async def test_one_that_hangs_loses_all_of_its_encodes(parrots: Make) -> None:
                 assert active(recorder) == 0.0
                 for encode in encodes:
                     encode.close()
-                await journal.until("worker.restarted")
+                await journal.until("codec worker restarted")
                 await sing(pool, [b"a"]).until(1)
                 assert [(sink.said, sink.losses) for sink in sinks] == [(1, 1)] * 4
     finally:
         Parrot.free.set()
-    assert journal.events[:4] == ["worker.started", "worker.hung", "worker.died", "worker.restarted"]
+    assert journal.events[:4] == [
+        "codec worker started",
+        "codec worker hung",
+        "codec worker died",
+        "codec worker restarted",
+    ]
 
 
 # -- with codecs -------------------------------------------------------------------------------------------------------

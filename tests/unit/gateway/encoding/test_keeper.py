@@ -134,7 +134,7 @@ async def test_a_death_is_followed_by_another_worker(caplog: pytest.LogCaptureFi
         assert (desks, sink.losses) == ([None], 1)
         await scene.until(2)
         assert scene.keeper.desk is not first
-    assert events(caplog) == ["worker.started", "worker.died", "worker.restarted"]
+    assert events(caplog) == ["codec worker started", "codec worker died", "codec worker restarted"]
     died = caplog.records[1].fields
     assert (died["how"], died["encodes"], died["worker"]) == ("exit 0", 1, 0)
     assert (scene.workers[0].stops, scene.workers[1].stops, scene.keeper.desk) == ([1.0], [5.0], None)
@@ -148,12 +148,12 @@ async def test_what_cannot_start_is_tried_again(caplog: pytest.LogCaptureFixture
         await scene.until(5)
         assert scene.keeper.desk is not None
     assert events(caplog) == [
-        "worker.died",
-        "worker.not_started",
-        "worker.died",
-        "worker.not_started",
-        "worker.died",
-        "worker.failed",
+        "codec worker died",
+        "codec worker did not start",
+        "codec worker died",
+        "codec worker did not start",
+        "codec worker died",
+        "codec worker failed",
     ]
     assert [worker.kills for worker in scene.workers[:4]] == [0, 1, 1, 0]
 
@@ -189,7 +189,7 @@ async def test_one_that_hangs_is_killed(caplog: pytest.LogCaptureFixture) -> Non
         await sink.until(1)
         assert (sink.losses, scene.workers[0].kills) == (1, 1)
         await scene.until(2)
-    assert events(caplog)[0] == "worker.hung"
+    assert events(caplog)[0] == "codec worker hung"
 
 
 async def test_what_comes_after_the_end_is_not_heard() -> None:

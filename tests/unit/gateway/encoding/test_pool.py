@@ -66,7 +66,7 @@ async def test_without_any_worker_it_does_not_begin(caplog: pytest.LogCaptureFix
     """As soon as every worker has failed once."""
     with pytest.raises(StartError, match="no encoding worker"):
         await EncodingPool(Transcode(workers=2), Recorder(), make=parrot_process("false")).__aenter__()
-    assert events(caplog) == ["worker.died"] * 2
+    assert events(caplog) == ["codec worker died"] * 2
 
 
 async def test_it_goes_on_with_those_that_have_started(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,7 +82,7 @@ async def test_it_goes_on_with_those_that_have_started(caplog: pytest.LogCapture
     async with pool:
         assert len(pool.workers) == 1
         pool.open(SPEC, Heard())
-    assert events(caplog)[:2] == ["worker.not_started", "worker.died"]
+    assert events(caplog)[:2] == ["codec worker did not start", "codec worker died"]
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing() -> None:
