@@ -283,19 +283,36 @@ def footprint(number: int) -> tuple[int, int]:
         return 0, 0
 
 
+class Rounds:
+    """Lets those who listen go on together, so that a step of each is out at the moment of `strike`.
+
+    However slow a worker is beside another, none of them is done before the others have begun.
+    """
+
+    def __init__(self, running: int, strike: Callable[[], None]) -> None:
+        self._running = running
+        self._strike = strike
+        self._waiting: list[Listening] = []
+
+    def answered(self, one: "Listening", *, last: bool) -> None:
+        if last:
+            self._running -= 1
+        else:
+            self._waiting.append(one)
+        if self._waiting and len(self._waiting) == self._running:
+            waiting, self._waiting = self._waiting, []
+            for other in waiting:
+                other.go_on()
+            self._strike()
+
+
 class Listening:
     """A relay in small: feeds a song, and takes it up again where it was when it is lost."""
 
-    def __init__(
-        self,
-        pool: EncodingPool,
-        spec: EncoderSpec,
-        frames: list[tuple[int, bytes]],
-        strike: Callable[[int], None] | None,
-    ) -> None:
+    def __init__(self, pool: EncodingPool, spec: EncoderSpec, frames: list[tuple[int, bytes]], rounds: Rounds) -> None:
         self.packets: list[Packet] = []
         self.losses = 0
-        self._strike = strike
+        self._rounds = rounds
         self.done = asyncio.Event()
         self._pool, self._spec, self._frames = pool, spec, frames
         self._next = 0
@@ -311,12 +328,10 @@ class Listening:
     def encoded(self, result: Encoded) -> None:
         self.packets += result.packets
         self._lead, self._rewind = result.lead, result.rewind
-        if self._next >= len(self._frames):
+        last = self._next >= len(self._frames)
+        if last:
             self.done.set()
-        else:
-            self.go_on()
-            if self._strike is not None:
-                self._strike(len(self.packets))
+        self._rounds.answered(self, last=last)
 
     def failed(self, error: object) -> None:
         raise AssertionError(error)
@@ -352,13 +367,14 @@ async def test_a_killed_worker_is_not_heard(spec: EncoderSpec) -> None:
     async with EncodingPool(Transcode(workers=2), Recorder(), chance=lambda: 0.0) as pool:
         struck: set[str] = set()
 
-        def strike(packets: int) -> None:
-            """While a step of everybody else is out, and somebody is left to go on."""
-            if packets > 40 and len(pool.workers) == 2 and not struck.intersection(pool.workers):
+        def strike() -> None:
+            """Somebody must be left to go on."""
+            if len(pool.workers) == 2 and not struck.intersection(pool.workers):
                 struck.add(pool.workers[0])
                 os.kill(int(pool.workers[0].split()[1]), signal.SIGKILL)
 
-        listening = [Listening(pool, spec, frames, strike if number == 1 else None) for number in range(4)]
+        rounds = Rounds(4, strike)
+        listening = [Listening(pool, spec, frames, rounds) for _ in range(4)]
         await asyncio.wait_for(asyncio.gather(*(one.done.wait() for one in listening)), 30)
     assert sum(one.losses for one in listening) >= 2
     for one in listening:
