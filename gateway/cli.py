@@ -18,8 +18,9 @@ import msgspec
 from gateway import __version__, log
 from gateway.bench.benches import BENCHES, LEAST_SECONDS, MOST_SECONDS, BenchError, Order
 from gateway.config.document import default_yaml
+from gateway.config.kinds import TenantName
 from gateway.config.load import ConfigError, load
-from gateway.config.schema import Config, TenantName
+from gateway.config.schema import Config
 from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key
 from gateway.errors import StartError
 

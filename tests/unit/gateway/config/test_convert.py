@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import pytest
 
 from gateway.config.convert import Converter, build
-from gateway.config.schema import SECRET, Config, Section, Tenant
+from gateway.config.kinds import SECRET
+from gateway.config.schema import Config, Section, Tenant
 
 HASH = "sha256:" + 64 * "a"
 
