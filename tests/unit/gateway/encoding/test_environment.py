@@ -1,7 +1,7 @@
 """Tests of what a codec process gets of our environment: an interpreter starts with it, and no key is in it.
 
 Invariant under test: names decide, not values.
-It must not start any.
+It must not start any process.
 """
 
 import os
