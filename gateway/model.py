@@ -70,6 +70,8 @@ class SpeechInput:
     pitch: float | None = None
     seed: int | None = None
     instruction: str | None = None
+    instructions: str | None = None
+    optimize_instructions: bool = False
     language_type: str | None = None
     language_hints: tuple[str, ...] = ()
     enable_ssml: bool = False

@@ -14,16 +14,18 @@ from gateway.protocol.family import LastWord, Made, ModelFamily
 from transcode.wavheader import wav_header
 
 PATH = "/api/v1/services/aigc/multimodal-generation/generation"
+# Those that can be told how to speak.
+INSTRUCTED = ("qwen3-tts-instruct-flash", "qwen3-tts-instruct-flash-2026-01-26")
 MODELS = (
     "qwen3-tts-flash",
     "qwen3-tts-flash-2025-11-27",
     "qwen3-tts-flash-2025-09-18",
-    "qwen3-tts-instruct-flash",
-    "qwen3-tts-instruct-flash-2026-01-26",
+    *INSTRUCTED,
 )
 FORMATS = ("wav",)
 # What goes into the call. The format is no field of it: there is one only.
-FIELDS = frozenset({"text", "voice", "language_type"})
+INSTRUCTIONS = frozenset({"instructions", "optimize_instructions"})
+FIELDS = frozenset({"text", "voice", "language_type"}) | INSTRUCTIONS
 MAX_CHARACTERS = 600
 SAMPLE_RATE = 24000
 CHANNELS = 1
@@ -49,6 +51,11 @@ def check(request: SpeechRequest) -> list[str]:
         raise RequestError(
             "invalid_input", f"The language must be one of {', '.join(LANGUAGES)}.", param="input.language_type"
         )
+    for name in sorted(INSTRUCTIONS) if request.model not in INSTRUCTED else ():
+        if getattr(request.input, name):
+            raise RequestError(
+                "invalid_input", f"{request.model} has no {name}; {INSTRUCTED[0]} has.", param=f"input.{name}"
+            )
     return speech.check(request, characters=MAX_CHARACTERS, formats=FORMATS)
 
 

@@ -5,6 +5,7 @@ It must not know HTTP or the simulator.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from gateway.errors import RequestError
 from gateway.model import AudioDelta, Mode, SpeechInput, SpeechRequest
 from gateway.protocol.dashscope import GenerationDecoder
 from gateway.protocol.family import LastWord, Made
-from gateway.protocol.qwen_tts import FAMILY
+from gateway.protocol.qwen_tts import FAMILY, INSTRUCTED
 from gateway.protocol.sse import SseEvent
 from transcode.framer import Framer
 from transcode.wavheader import wav_header
@@ -24,11 +25,20 @@ def request(text: str = "Hello", **fields: object) -> SpeechRequest:
     return SpeechRequest(MODEL, Mode.STREAM, SpeechInput(text, "Cherry", "wav", **fields))  # type: ignore[arg-type] - by name
 
 
-def test_its_call_has_three_fields_and_no_format() -> None:
+def test_its_call_has_no_format() -> None:
     """The format is no field of the call: there is one only."""
     given = request(language_type="English")
     spoken = {"text": "Hello", "voice": "Cherry", "language_type": "English"}
     assert json.loads(FAMILY.body(given)) == {"model": MODEL, "input": spoken}
+    assert FAMILY.parse(FAMILY.body(given)) == given
+
+
+def test_an_instructed_model_is_told_how_to_speak() -> None:
+    """Both fields go out and come back as they were given; a model that cannot be told says so, before it is paid."""
+    given = replace(request(instructions="Whisper.", optimize_instructions=True), model=INSTRUCTED[0])
+    spoken = {"text": "Hello", "voice": "Cherry", "instructions": "Whisper.", "optimize_instructions": True}
+    assert FAMILY.check(given) == []
+    assert json.loads(FAMILY.body(given)) == {"model": INSTRUCTED[0], "input": spoken}
     assert FAMILY.parse(FAMILY.body(given)) == given
 
 
@@ -60,7 +70,12 @@ def test_a_header_of_its_own_is_left_alone(first: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("given", "param"),
-    [(request(language_type="Klingon"), "language_type"), (request("x" * 601), "text")],
+    [
+        (request(language_type="Klingon"), "language_type"),
+        (request("x" * 601), "text"),
+        (request(instructions="Whisper."), "instructions"),
+        (request(optimize_instructions=True), "optimize_instructions"),
+    ],
 )
 def test_what_it_would_refuse_is_refused(given: SpeechRequest, param: str) -> None:
     """A language that is not documented, and more text than it takes."""
