@@ -56,6 +56,10 @@ def text_message(data: bytes) -> bytes:
     return _message(Opcode.TEXT, data)
 
 
+# Asks whether somebody is there; without a payload it is the same for everybody.
+PING = _message(Opcode.PING, b"")
+
+
 # -- wire forms: each is a key of Chunk.wire ---------------------------------------------------------------------------
 
 

@@ -3,20 +3,21 @@
 Invariant: chunks are appended once, in order, never changed; `first` and `end` bound what is retained (`first` moves
 only when the byte limit forces the oldest out, or when all is forgotten); the hash and the totals cover everything
 since seq 0. Wire forms stand for a bounded number of chunks, whoever reads what.
-Appending pumps every listener synchronously: no task, no queue. It must not know sockets or codecs.
+Appending pumps every listener, a large crowd in slices: no task, no queue. It must not know sockets or codecs.
 """
 
 import hashlib
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 from gateway.errors import WavegateError
 from gateway.model import Chunk, Flag, Kind, Position, RenditionId
+from gateway.relay.instruments import Instruments
 from gateway.relay.outcome import Bill, Outcome
-from metrics.recorder import Recorder
 from transcode.formats import Format, StreamFormat
 
 logger = logging.getLogger("wavegate.channel")
@@ -36,16 +37,39 @@ class Audience(Protocol):
     def fail(self) -> None: ...
 
 
+class Tally:
+    """What was written through one door and is not in the metrics yet, which hear of it once a fan-out."""
+
+    __slots__ = ("chunks", "size")
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self.size = 0
+
+
+class Round:
+    """One walk past all listeners: each is pumped, or told `text`. It begins with those who are there by then."""
+
+    __slots__ = ("ahead", "born", "text")
+
+    def __init__(self, text: bytes | None) -> None:
+        self.text = text
+        self.ahead: Iterator[Audience] | None = None
+        self.born: float | None = None
+
+
 class Channel:
-    """The log. It opens when the audio's details are known, grows by `append`, and is closed once, with an outcome."""
+    """The log. It opens when the audio's details are known, grows by `append`, and is closed once, with an outcome.
+
+    `newest` is the chunk that those who have heard all others lack, if nothing is to be said before it.
+    """
 
     def __init__(
         self,
         rendition: RenditionId,
         format: Format,  # noqa: A002 - the field's name everywhere else in the contract
-        recorder: Recorder,
+        instruments: Instruments,
         max_bytes: int,
-        now: Callable[[], float],
     ) -> None:
         self.rendition = rendition
         self.format = format
@@ -56,19 +80,21 @@ class Channel:
         self.end_pts = 0
         self.retained_bytes = 0
         self.torn = False
+        self.newest: Chunk | None = None
         self.outcome: Outcome | None = None
         # Who makes other formats of this one; pumped first, so that their work begins while sockets are written.
         self.followers: dict[Audience, None] = {}
         self.listeners: dict[Audience, None] = {}
-        self.recorder = recorder
+        self.recorder = instruments.recorder
+        self._instruments = instruments
         self._chunks: list[Chunk] = []
         self._reread: deque[Chunk] = deque()
         self._total_bytes = 0
         self._hash = hashlib.sha256()
         self._max_bytes = max_bytes
-        self._now = now
-        self._first_byte_at = 0.0
-        self._tally: dict[str, list[int]] = {}
+        self._first_byte_at: float | None = None
+        self._tallies: dict[str, Tally] = {}
+        self._rounds: deque[Round] = deque()
 
     # -- the feeding side ------------------------------------------------------------------------------------------
 
@@ -88,7 +114,9 @@ class Channel:
         """The next chunk, `duration` samples long, whose last upstream byte came in at `born`. Pumps every listener."""
         chunk = Chunk(self.rendition, self.end, self.end_pts, duration, payload, Kind.AUDIO, flags, born)
         self._chunks.append(chunk)
-        self.torn = self.torn or bool(flags & Flag.DISCONTINUITY)
+        torn = bool(flags & Flag.DISCONTINUITY)
+        self.torn = self.torn or torn
+        self.newest = None if torn else chunk
         self.end += 1
         self.end_pts += duration
         self._account(payload)
@@ -97,12 +125,10 @@ class Channel:
         while self.retained_bytes > self._max_bytes and len(self._chunks) > 1:
             self.retained_bytes -= len(self._chunks.pop(0).payload)
             self.first += 1
+        if not self.listeners:
+            # Whoever comes later hears what was kept, and says nothing of how fast it was handed on.
+            self._first_byte_at = None
         self._fan_out()
-        if self.listeners:
-            now = self._now()
-            self.recorder.relayed(now - born)
-            if chunk.seq == 0:
-                self.recorder.relay_first_audio(now - self._first_byte_at)
 
     def close(self, error: WavegateError | None, bill: Bill) -> None:
         """Nothing follows: listeners that have heard everything are told now, the others when they have."""
@@ -115,11 +141,10 @@ class Channel:
             self._hash.hexdigest(),
             bill,
         )
+        self.newest = None
         self._fan_out()
         if not self.listeners:
-            # The rule, and of a short song these would be a second copy for as long as it is kept.
-            for chunk in self._chunks[-WIRES_KEPT:]:
-                chunk.forget_wires()
+            self._forget_last_wires()
 
     def forget(self) -> None:
         """Lets the audio go: nothing is retained any more, whoever still holds the channel."""
@@ -130,11 +155,8 @@ class Channel:
 
     def tell(self, text: bytes) -> None:
         """News beside the sound for everybody who listens; `text` is a ready WebSocket text frame."""
-        for listener in tuple(self.listeners):
-            try:
-                listener.tell(text)
-            except Exception:
-                self._let_go(listener)
+        if self.listeners:
+            self._begin(Round(text))
 
     def _account(self, payload: bytes) -> None:
         self._hash.update(payload)
@@ -142,17 +164,68 @@ class Channel:
         self.retained_bytes += len(payload)
 
     def _fan_out(self) -> None:
-        for audience in (*self.followers, *self.listeners):
+        for follower in tuple(self.followers):
             try:
-                audience.pump()
+                follower.pump()
+            except Exception:
+                self._let_go(follower)
+        # A round that has not begun brings everybody all there is; one that has begun may have passed some by.
+        if self.listeners and not any(one.text is None and one.ahead is None for one in self._rounds):
+            self._begin(Round(None))
+
+    def _begin(self, one: Round) -> None:
+        self._rounds.append(one)
+        if len(self._rounds) == 1:
+            self._instruments.fan_out.add(self)
+
+    # -- as a crowd that is served in turns ------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._rounds)
+
+    def serve(self, most: int) -> int:
+        """Goes on with the oldest round, past so many listeners; gives how many they were."""
+        current = self._rounds[0]
+        if current.ahead is None:
+            current.ahead = iter(tuple(self.listeners))
+            if current.text is None and self._chunks:
+                current.born = self._chunks[-1].born
+        batch = tuple(islice(current.ahead, most))
+        walk = iter(batch)
+        if self._first_byte_at is not None and current.born is not None:
+            self._pass(islice(walk, 1), None)
+            self.recorder.relay_first_audio(self._instruments.now() - self._first_byte_at)
+            self._first_byte_at = None
+        self._pass(walk, current.text)
+        if len(batch) < most:
+            self._rounds.popleft()
+            if current.born is not None:
+                self.recorder.relayed(self._instruments.now() - current.born)
+            self.flush_tallies()
+            if self.outcome is not None and not self.listeners:
+                self._forget_last_wires()
+        return len(batch)
+
+    def _pass(self, batch: Iterator[Audience], text: bytes | None) -> None:
+        for audience in batch:
+            try:
+                if text is None:
+                    audience.pump()
+                else:
+                    audience.tell(text)
             except Exception:
                 self._let_go(audience)
-        self.flush_tally()
 
     def _let_go(self, audience: Audience) -> None:
         """A listener whose transport breaks costs nobody else anything, nor does a format that cannot be made."""
         logger.exception("a listener of stream %s broke and was let go", self.rendition.stream_id)
         audience.fail()
+
+    def _forget_last_wires(self) -> None:
+        """The rule, and of a short song these would be a second copy for as long as it is kept."""
+        for chunk in self._chunks[-WIRES_KEPT:]:
+            chunk.forget_wires()
 
     # -- the listening side ----------------------------------------------------------------------------------------
 
@@ -162,16 +235,17 @@ class Channel:
         return self._chunks
 
     def read(self, seq: int, max_bytes: int) -> Sequence[Chunk]:
-        """Chunks from `seq` on (which must be retained): at least one, and no more once `max_bytes` are reached.
+        """Chunks from `seq` on (which must be retained): at least one, and no more than fit into `max_bytes`.
 
         Where sound was lost at the provider's, the chunk behind the hole is the first of those it is read with.
         """
         start = seq - self.first
         stop, size = start, 0
-        while stop < len(self._chunks) and size < max_bytes:
-            if stop > start and self._chunks[stop].flags & Flag.DISCONTINUITY:
+        while stop < len(self._chunks):
+            chunk = self._chunks[stop]
+            size += len(chunk.payload)
+            if stop > start and (size > max_bytes or (self.torn and chunk.flags & Flag.DISCONTINUITY)):
                 break
-            size += len(self._chunks[stop].payload)
             stop += 1
         chunks = self._chunks[start:stop]
         if start < len(self._chunks) - WIRES_KEPT:
@@ -187,6 +261,10 @@ class Channel:
     def seconds(self, samples: int) -> float:
         """Samples of this rendition as seconds; 0.0 before its rate is known."""
         return samples / self.details.sample_rate if self.details else 0.0
+
+    def moment(self, seq: int) -> float | None:
+        """The second at which chunk `seq` begins, or will; None for one that is not retained."""
+        return self.seconds(self.pts(seq)) if self.first <= seq <= self.end else None
 
     def pts(self, seq: int) -> int:
         """Where chunk `seq` begins, in samples; for one that has not come yet, where it will."""
@@ -209,14 +287,13 @@ class Channel:
     def position(self, seq: int) -> Position:
         return Position(self.rendition.epoch, seq)
 
-    def tally(self, door: str, chunks: int, size: int) -> None:
-        """Counts what a listener was sent; the metrics hear of it once a fan-out, not once a write."""
-        counts = self._tally.setdefault(door, [0, 0])
-        counts[0] += chunks
-        counts[1] += size
+    def tally(self, door: str) -> Tally:
+        """Where listeners at this door count what they are sent."""
+        return self._tallies.setdefault(door, Tally())
 
-    def flush_tally(self) -> None:
+    def flush_tallies(self) -> None:
         """Hands the counts to the metrics."""
-        for door, (chunks, size) in self._tally.items():
-            self.recorder.written(door, self.format.codec, chunks, size)
-        self._tally.clear()
+        for door, tally in self._tallies.items():
+            if tally.chunks:
+                self.recorder.written(door, self.format.codec, tally.chunks, tally.size)
+                tally.chunks = tally.size = 0

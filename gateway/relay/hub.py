@@ -18,11 +18,12 @@ from gateway.errors import LimitError, RequestError, ServiceError
 from gateway.log import event as log_event
 from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
 from gateway.relay.channel import Channel
+from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.ports import Encodings, Ledger, ListenerTransport, Source
 from gateway.relay.renditions import Workshop
-from gateway.relay.since import Since, awaited, locate
-from gateway.relay.stream import SETTLE_SECONDS, Instruments, Stream
+from gateway.relay.since import Since, locate
+from gateway.relay.stream import SETTLE_SECONDS, Stream
 from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.hub")
@@ -84,6 +85,7 @@ class Hub:
                     await stream.renditions.finished()
         for stream in self._streams.values():
             stream.renditions.close(ServiceError("going_away", "The gateway has stopped; the stream has ended."))
+        await self._instruments.fan_out.idle()
 
     # -- streams ---------------------------------------------------------------------------------------------------
 
@@ -120,8 +122,7 @@ class Hub:
     def _workshop(self, stream_id: StreamId) -> Workshop:
         return Workshop(
             self._encodings,
-            self._recorder,
-            self._instruments.now,
+            self._instruments,
             lambda: self._new_rendition(stream_id),
             self.config.max_stream_bytes,
             self._transcode.max_formats,
@@ -160,12 +161,11 @@ class Hub:
             raise LimitError(
                 "concurrency_exceeded", f"All {limit} listeners of this tenant are in use.", retry_after=5.0
             )
-        seq, recovered = locate(channel, since)
-        wanted = awaited(channel, since, stream.native.seconds(stream.native.end_pts))
-        listener = Listener(channel, transport, seq, on_lag, self.config.live_lag, wanted)
+        place = locate(channel, since, stream.native, stream.renditions.moment)
+        listener = Listener(channel, transport, place.seq, on_lag, self.config.live_lag, place.wanted)
         mine.add(listener)
         self._streams.move_to_end(stream.id)
-        return listener, recovered
+        return listener, place.recovered
 
     def detach(self, tenant: TenantId, listener: Listener) -> None:
         """The listener is gone; a second call does nothing."""
@@ -181,6 +181,7 @@ class Hub:
         try:
             if running:
                 await asyncio.wait(running, timeout=seconds)
+            await self._instruments.fan_out.idle()
         finally:
             for waiter in running:
                 waiter.cancel()

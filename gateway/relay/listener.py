@@ -1,6 +1,6 @@
 """A listener: a position in a channel plus a transport. `pump()` alone moves audio.
 
-It has two callers: Channel.append (new audio) and the transport's drain callback (room again). Late join, resume,
+It has two callers: the channel's rounds (new audio) and the transport's drain callback (room again). Late join, resume,
 catching up and a slow listener are the same thing: a position that is behind.
 Invariant: no queue and no task; chunks go out in order, each once; what is skipped is announced as a gap first.
 It must not know what kind of transport it has.
@@ -14,7 +14,8 @@ from gateway.model import Flag, Position
 from gateway.relay.channel import Channel
 from gateway.relay.ports import ListenerTransport
 
-# One writelines takes this much at most: the write buffer then stands at no more than its high-water mark plus this.
+# One writelines takes this much at most, or a single chunk: what the socket does not take of it is all that waits in
+# user space for a client that does not read. As base64 it is a third more.
 BATCH_BYTES = 32 * 1024
 
 
@@ -31,7 +32,19 @@ class Listener:
     `live_lag` is in seconds.
     """
 
-    __slots__ = ("_begun", "_caught_up", "_here", "_wanted", "channel", "live_lag", "next", "on_lag", "transport")
+    __slots__ = (
+        "_begun",
+        "_caught_up",
+        "_here",
+        "_near",
+        "_tally",
+        "_wanted",
+        "channel",
+        "live_lag",
+        "next",
+        "on_lag",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -50,7 +63,9 @@ class Listener:
         self._begun = False
         self._caught_up = False
         self._here = False
+        self._near = False  # here, and has been at the live edge
         self._wanted = wanted
+        self._tally = channel.tally(transport.name)
 
     @property
     def position(self) -> Position:
@@ -76,9 +91,9 @@ class Listener:
         channel = self.channel
         if not self._here:
             return
-        self._here = False
+        self._here = self._near = False
         del channel.listeners[self]
-        channel.flush_tally()
+        channel.flush_tallies()
         channel.recorder.listener_left(self.transport.name, channel.format.codec)
 
     def fail(self) -> None:
@@ -94,6 +109,15 @@ class Listener:
     def pump(self) -> None:
         """Writes from its position until it is caught up or the transport is full."""
         channel, transport = self.channel, self.transport
+        newest = channel.newest
+        if newest is not None and newest.seq == self.next and self._near:
+            # Nearly always: it lacks one chunk. This way costs a third of the other, 12,000 times for each chunk.
+            if transport.push(newest):
+                self.next += 1
+                tally = self._tally
+                tally.chunks += 1
+                tally.size += len(newest.payload)
+            return
         if not self._begun:
             if not self._here or (channel.details is None and channel.outcome is None):
                 return
@@ -102,7 +126,7 @@ class Listener:
             self._begin()
         while self._here and transport.writable:
             if self.next >= channel.end:
-                self._caught_up = True
+                self._caught_up = self._near = True
                 if channel.outcome is not None:
                     self.leave()
                     transport.ended(channel.outcome)
@@ -114,7 +138,8 @@ class Listener:
                 # No chunk is missing, but sound is: what the provider sent in its place was no audio.
                 self._gap(self.next, self.next, "corrupt")
             self.next += len(chunks)
-            channel.tally(transport.name, len(chunks), sum([len(chunk.payload) for chunk in chunks]))
+            self._tally.chunks += len(chunks)
+            self._tally.size += sum([len(chunk.payload) for chunk in chunks])
             transport.send(chunks)
 
     def _reached(self, wanted: float) -> bool:

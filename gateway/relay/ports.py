@@ -91,11 +91,15 @@ class ListenerTransport(Protocol):
 
     @property
     def writable(self) -> bool:
-        """False from the high-water mark of the write buffer on until it has drained; then the transport pumps."""
+        """False from the moment the socket takes no more until it has taken what waits; then the transport pumps."""
         ...
 
     def started(self, at: Position, form: StreamFormat, number: int, init: Chunk | None) -> None:
         """Audio of rendition `number` follows from `at`; `init` goes out before it."""
+        ...
+
+    def push(self, chunk: Chunk) -> bool:
+        """Writes this chunk, if the transport is writable; gives whether it was."""
         ...
 
     def send(self, chunks: Sequence[Chunk]) -> None:

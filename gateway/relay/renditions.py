@@ -7,36 +7,41 @@ It must not know sockets, or how encoding is done.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import ServiceError, WavegateError
-from gateway.model import RenditionId
+from gateway.model import Position, RenditionId
 from gateway.relay.channel import Channel
 from gateway.relay.container import ContainerRendition
+from gateway.relay.instruments import Instruments
 from gateway.relay.outcome import Bill
+from gateway.relay.past import Past
 from gateway.relay.ports import Encodings
 from gateway.relay.track import Track
 from gateway.relay.wishes import Wished, serves
-from metrics.recorder import Recorder
 from transcode.spec import EncoderSpec, resolve
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What renditions are made with: those who encode, what they measure with, and their bounds.
+    """What renditions are made with: those who encode, the instruments, and their bounds.
 
     `identify` gives each rendition a name. There are at most `max_formats` of a stream beside the provider's own, each
     of which keeps `max_bytes`; an unfinished one that nobody hears is kept for `keep_seconds`.
     """
 
     encodings: Encodings
-    recorder: Recorder
-    now: Callable[[], float]
+    instruments: Instruments
     identify: Callable[[], RenditionId]
     max_bytes: int
     max_formats: int
     keep_seconds: float
+
+
+# Formats that were given up, of which it is still known when each chunk began: 16 KB for a song of 200 s.
+PAST_KEPT = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +63,8 @@ class Renditions:
         self._workshop = workshop
         self._made: list[_Made] = []
         self._tracks: dict[EncoderSpec, Track] = {}
+        # So that whoever heard one of them can go on in another format.
+        self._past: deque[Past] = deque(maxlen=PAST_KEPT)
         self._waiting: asyncio.Future[None] | None = None
 
     def __iter__(self) -> Iterator[Channel]:
@@ -119,7 +126,7 @@ class Renditions:
     def _begin(self, wished: Wished) -> Channel:
         shop = self._workshop
         self._make_room()
-        channel = Channel(shop.identify(), wished.form, shop.recorder, shop.max_bytes, shop.now)
+        channel = Channel(shop.identify(), wished.form, shop.instruments, shop.max_bytes)
         made = _Made(wished, channel)
         if self._native.details is not None:
             self._start(made)
@@ -146,13 +153,23 @@ class Renditions:
         track = self._tracks.get(spec)
         if track is None or track.error is not None:
             track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings, self._workshop.max_bytes)
-        made.feed = ContainerRendition(made.channel, track, self._workshop.now, self._tell_waiting)
+        made.feed = ContainerRendition(made.channel, track, self._workshop.instruments.now, self._tell_waiting)
         made.feed.pump()
         track.pump()
 
     def _spec(self, wished: Wished) -> EncoderSpec | None:
         details = self._native.details
         return resolve(wished.form, wished.wish, details) if details is not None else None
+
+    def moment(self, position: Position) -> float | None:
+        """The second of the song at this position in the log of any of its formats, also of one that was given up."""
+        for channel in self:
+            if channel.rendition.epoch == position.epoch:
+                return channel.moment(position.seq)
+        for past in self._past:
+            if past.epoch == position.epoch:
+                return past.moment(position.seq)
+        return None
 
     # -- as a follower of the provider's channel, while formats wait for its first sound ------------------------------
 
@@ -182,7 +199,7 @@ class Renditions:
 
     def tick(self) -> None:
         """Called about once a second: gives up what nobody hears, takes up what was lost."""
-        now = self._workshop.now()
+        now = self._workshop.instruments.now()
         for made in tuple(self._made):
             if made.channel.listeners or (made.channel.outcome is not None and not self._broken(made.channel)):
                 made.unheard_since = None
@@ -220,6 +237,7 @@ class Renditions:
 
     def _give_up(self, made: _Made) -> None:
         self._made.remove(made)
+        self._past.append(Past.of(made.channel))
         made.channel.forget()
         self._tell_waiting()
         if made.feed is None:

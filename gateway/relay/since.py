@@ -4,7 +4,9 @@ Invariant: every wish has an answer inside what is retained or is to come; wheth
 listener left is told truthfully. It must not know transports.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.model import Position
 from gateway.relay.channel import Channel
@@ -25,25 +27,42 @@ class SecondsAgo:
 Since = FromStart | SecondsAgo | Position
 
 
-def locate(channel: Channel, since: Since) -> tuple[int, bool | None]:
-    """The seq to begin at, and for a resume whether it continues without loss (None for what is no resume)."""
-    if isinstance(since, FromStart):
-        return 0, None
-    if isinstance(since, SecondsAgo):
-        back = round(min(since.seconds * channel.details.sample_rate, channel.end_pts)) if channel.details else 0
-        return channel.seq_at(channel.end_pts - back), None
-    if since.epoch != channel.rendition.epoch or since.seq > channel.end:
-        return 0, False
-    return since.seq, since.seq >= channel.first
+class Place(NamedTuple):
+    """The chunk to begin with, or, where it has not been made yet, the second of the song that is waited for.
 
-
-def awaited(channel: Channel, since: Since, edge: float) -> float | None:
-    """The second of the song at which to begin, where that has not been made yet; None where it has.
-
-    A format that was only just asked for is made from the song's start and soon has caught up with the live edge, which
-    is at second `edge`: whoever wants to be near it need not hear all that was before.
+    `recovered` tells of a resume whether it continues without loss; it is None for what is no resume.
     """
-    if not isinstance(since, SecondsAgo):
-        return None
-    wanted = max(0.0, edge - since.seconds)
-    return wanted if wanted > channel.seconds(channel.end_pts) else None
+
+    seq: int
+    recovered: bool | None = None
+    wanted: float | None = None
+
+
+def locate(channel: Channel, since: Since, native: Channel, moment: Callable[[Position], float | None]) -> Place:
+    """Where to begin in `channel`, which is made of `native`; `moment` knows the positions of the song's other logs.
+
+    A format that was only just asked for is made from the song's start and soon has caught up: whoever wants to be
+    near the live edge, or has heard all before in another format, need not hear it again.
+    """
+    if isinstance(since, FromStart):
+        return Place(0)
+    if isinstance(since, SecondsAgo):
+        second = max(0.0, native.seconds(native.end_pts) - max(0.0, since.seconds))
+        if second > channel.seconds(channel.end_pts):
+            return Place(0, None, second)
+        back = round(min(since.seconds * channel.details.sample_rate, channel.end_pts)) if channel.details else 0
+        return Place(channel.seq_at(channel.end_pts - back))
+    if since.epoch == channel.rendition.epoch:
+        return Place(since.seq, since.seq >= channel.first) if since.seq <= channel.end else Place(0, False)
+    heard = moment(since)
+    return Place(0, False) if heard is None else _from(heard, channel, native)
+
+
+def _from(second: float, channel: Channel, native: Channel) -> Place:
+    """A listener that has heard another format up to this second goes on in this one."""
+    if channel.details is None:
+        return Place(0, second >= native.seconds(native.pts(native.first)), second)
+    recovered = second >= channel.seconds(channel.pts(channel.first))
+    if second >= channel.seconds(channel.end_pts) and channel.outcome is None:
+        return Place(0, recovered, second)
+    return Place(channel.seq_at(round(second * channel.details.sample_rate)), recovered)

@@ -7,8 +7,7 @@ settled exactly once, and every channel is closed with the same outcome. It must
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.errors import RequestError, ServiceError, UpstreamError, WavegateError
 from gateway.log import event as log_event
@@ -27,28 +26,21 @@ from gateway.model import (
 from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
 from gateway.relay.channel import Channel
+from gateway.relay.instruments import Instruments
 from gateway.relay.outcome import Bill
 from gateway.relay.ports import Ledger, Source
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.renditions import Renditions, Workshop
-from metrics.recorder import Recorder
 from transcode.formats import FORMATS
 
 logger = logging.getLogger("wavegate.stream")
 
 # The ledger gets this long to take a bill before listeners are told that it is not settled yet.
 SETTLE_SECONDS = 5.0
+# While 12,000 come and go, news of their number each second would cost a fifth of what their audio does.
+CROWD_TOLD_A_SECOND = 1000
 # Providers have been seen to end in good order, and to bill, with a container's header and nothing to hear behind it.
 SHORTEST_SONG_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Instruments:
-    """What a stream measures with: metrics, a monotonic clock, the time of day."""
-
-    recorder: Recorder
-    now: Callable[[], float]
-    time: Callable[[], float]
 
 
 def queued(stream_id: StreamId, place: Queued) -> StreamQueued:
@@ -85,13 +77,14 @@ class Stream:
         self._instruments = instruments
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]
-        self.native = Channel(rendition, form, self._recorder, workshop.max_bytes, instruments.now)
+        self.native = Channel(rendition, form, instruments, workshop.max_bytes)
         self.renditions = Renditions(self.native, workshop)
         self._rendition = NativeRendition(self.native, instruments.now)
         self._ending: WavegateError | None = None
         self._finished: Finished | None = None
         self._task: asyncio.Task[None] | None = None
-        self._announced: object = None
+        self._announced: tuple[int, object] = (0, None)
+        self._count_again = 0.0
         self._begun = False
 
     @property
@@ -129,14 +122,19 @@ class Stream:
         return self.renditions.retained_bytes
 
     def announce(self) -> None:
-        """Tells the listeners what has changed beside the sound: how many they are, the words, how far it is."""
-        news = StreamMetadata(self.id, self.received_seconds, listeners=self.listeners, title=self.title)
+        """Tells the listeners what has changed beside the sound: how many they are, the words, how far it is.
+
+        To be called about once a second. A large crowd is told of its own size less often.
+        """
+        listeners, now = self.listeners, self._instruments.now()
+        told, facts = self._announced
+        if facts == (self.lyrics, self.status) and (told == listeners or now < self._count_again):
+            return
+        self._announced = listeners, (self.lyrics, self.status)
+        self._count_again = now + listeners / CROWD_TOLD_A_SECOND
+        news = StreamMetadata(self.id, self.received_seconds, listeners=listeners, title=self.title)
         if self.lyrics:
             news.lyrics = self.lyrics
-        seen = (self.listeners, self.lyrics, self.status)
-        if seen == self._announced:
-            return
-        self._announced = seen
         self._tell(text_message(encode(news)))
 
     def _tell(self, text: bytes) -> None:

@@ -14,8 +14,8 @@ from gateway.relay.ports import Encoding, Encodings
 from transcode.packet import CodecConfig, Encoded, Packet, Resume
 from transcode.spec import EncoderSpec
 
-# What a step takes, give or take a chunk: long enough that its messages cost little beside its work, and short enough
-# that 50 encodes on one processor take turns many times a second.
+# What a step takes at most, or a single chunk: long enough that its messages cost little beside its work, and short
+# enough that 50 encodes on one processor take turns many times a second.
 STEP_SECONDS = 0.25
 _USUAL_BITRATE = 192_000
 # Deaths without a packet in between after which it is this song that kills: each costs everybody else at that worker.

@@ -74,12 +74,16 @@ class Attachment:
         if init is not None:
             self._connection.write(init.wire(self._build))
 
+    def push(self, chunk: Chunk) -> bool:
+        connection = self._connection
+        if connection.writable:
+            connection.socket.write(chunk.wire(self._build))
+            return True
+        return False
+
     def send(self, chunks: Sequence[Chunk]) -> None:
         build = self._build
-        if len(chunks) == 1:
-            self._connection.write(chunks[0].wire(build))
-        else:
-            self._connection.writelines([chunk.wire(build) for chunk in chunks])
+        self._connection.writelines([chunk.wire(build) for chunk in chunks])
 
     def metadata(self, text: bytes) -> None:
         if self.writable:

@@ -23,7 +23,7 @@ from gateway.relay.wishes import possible
 from gateway.server.connections import Connections
 from gateway.server.query import asked_format
 from gateway.server.takeover import TakenOver, take_over
-from gateway.server.transport import SocketTransport
+from gateway.server.transport import NOWHERE, SocketTransport
 from transcode.formats import PCM, Format, StreamFormat
 
 # Browsers read a progressive body in blocks of 32 KiB: with less than two of them in stock an element stalls.
@@ -35,6 +35,8 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 class AudioConnection(SocketTransport):
     """The socket of one progressive listener; it is the relay's ListenerTransport too."""
+
+    __slots__ = ("_build", "_on_gone")
 
     name = "http"
 
@@ -59,9 +61,14 @@ class AudioConnection(SocketTransport):
         if init is not None:
             self.write(init.wire(self._build))
 
+    def push(self, chunk: Chunk) -> bool:
+        if self.writable:
+            self.socket.write(chunk.wire(self._build))
+            return True
+        return False
+
     def send(self, chunks: Sequence[Chunk]) -> None:
-        if self._transport is not None:
-            self._transport.writelines([chunk.wire(self._build) for chunk in chunks])
+        self.socket.writelines([chunk.wire(self._build) for chunk in chunks])
 
     def metadata(self, text: bytes) -> None:
         """A body of audio has no place for it."""
@@ -76,14 +83,13 @@ class AudioConnection(SocketTransport):
         """A whole song ends its body in order; a broken one ends without the last chunk, so the player knows."""
         if outcome.error is None and self._build is frames.chunked:
             self.write(b"0\r\n\r\n")
-        if self._transport is not None:
-            self._transport.close()
-            self._watch_the_rest()
+        self.socket.close()
+        self._watch_the_rest()
 
     def _watch_the_rest(self) -> None:
         """What is in the buffer at the end goes out first; whoever never takes it is cut like any stalled client."""
-        if self._transport is not None and self._transport.is_closing():
-            self.stalled_since = self.stalled_since or self._now()
+        if self.stalled_since is None and self.socket is not NOWHERE and self.socket.is_closing():
+            self.stall()
 
 
 class AudioDoor:

@@ -1,7 +1,8 @@
 """Every taken-over connection of this process: one timer that pings, cuts the dead and the stalled, and says goodbye.
 
-Invariant: no timer per connection; a connection that takes no byte for the stall time, or answers no ping for the ping
-time, is cut. It must not know what is sent on them.
+Invariant: no timer per connection, and no look at all of them: those that wait for something stand in the order in
+which their time will be over. A connection whose socket takes nothing for the stall time, or that answers no ping for
+the ping time, is cut. It must not know what is sent on them.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
 
 TICK_SECONDS = 1.0
+# Pings written before others have their turn: a millisecond.
+PINGS_AT_ONCE = 128
 
 
 class Connections:
@@ -34,6 +37,10 @@ class Connections:
         self._now = now
         self._uniform = uniform
         self._all: dict[SocketTransport, ClientSession | None] = {}
+        # The moment each was last asked, or came; since when each has been waited for. Oldest first.
+        self._quiet: dict[WebSocketConnection, float] = {}
+        self._asked: dict[WebSocketConnection, float] = {}
+        self._stalled: dict[SocketTransport, float] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -44,43 +51,79 @@ class Connections:
         """Looks after this connection from now on, until it closes."""
         self._all[connection] = session
         self._empty.clear()
-        connection.on_lost = self._forget
+        connection.owner = self
+        if isinstance(connection, WebSocketConnection):
+            self._quiet[connection] = self._now()
+        if connection.stalled_since is not None:
+            self.stalled(connection)
 
-    def _forget(self, connection: SocketTransport) -> None:
+    def lost(self, connection: SocketTransport) -> None:
+        """Its socket is gone."""
         self._all.pop(connection, None)
+        self._stalled.pop(connection, None)
+        if isinstance(connection, WebSocketConnection):
+            self._quiet.pop(connection, None)
+            self._asked.pop(connection, None)
         if not self._all:
             self._empty.set()
 
+    def stalled(self, connection: SocketTransport) -> None:
+        """Its socket takes no more since this moment."""
+        self._stalled.pop(connection, None)
+        self._stalled[connection] = self._now()
+
     async def run(self) -> None:
         """Ticks for ever: pings, cuts, and measures how late the loop is."""
-        next_ping = self._now() + self._config.server.ping_interval
         while True:
             due = self._now() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             self._recorder.loop_lag(max(0.0, self._now() - due))
             self.sweep()
-            if self._now() >= next_ping:
-                next_ping = self._now() + self._config.server.ping_interval
-                self._ping()
+            while self.ping(PINGS_AT_ONCE):  # noqa: ASYNC110 - others have their turn between, and nothing is awaited
+                await asyncio.sleep(0)
 
     def sweep(self) -> None:
         """Cuts those that take nothing and those that say nothing."""
         now = self._now()
-        stalled_before = now - self._config.relay.stall_timeout
-        asked_before = now - self._config.server.ping_timeout
-        for connection, session in list(self._all.items()):
-            if connection.stalled_since is not None and connection.stalled_since < stalled_before:
-                self._recorder.slow_listener("cut")
-                if session is not None:
-                    session.close(LimitError("too_slow", "This connection has taken nothing for too long."))
-                connection.cut()
-            elif isinstance(connection, WebSocketConnection) and (connection.asked_at or now) < asked_before:
-                connection.cut()
+        while self._stalled:
+            connection, since = next(iter(self._stalled.items()))
+            if connection.stalled_since is not None:
+                if since >= now - self._config.relay.stall_timeout:
+                    break
+                self._cut_stalled(connection)
+            self._stalled.pop(connection, None)
+        while self._asked:
+            silent, since = next(iter(self._asked.items()))
+            if silent.asked_at is not None:
+                if since >= now - self._config.server.ping_timeout:
+                    break
+                silent.cut()
+            self._asked.pop(silent, None)
 
-    def _ping(self) -> None:
-        for connection in self._all:
-            if isinstance(connection, WebSocketConnection):
-                connection.ping()
+    def _cut_stalled(self, connection: SocketTransport) -> None:
+        """One that begins to read again right then still hears why."""
+        self._recorder.slow_listener("cut")
+        session = self._all[connection]
+        if session is None:
+            connection.cut()
+        else:
+            session.close(LimitError("too_slow", "This connection has taken nothing for too long."))
+
+    def ping(self, most: int) -> bool:
+        """Asks up to so many of those whose time it is; gives whether there may be more."""
+        now = self._now()
+        for _ in range(most):
+            connection, since = next(iter(self._quiet.items()), (None, 0.0))
+            if connection is None or since > now - self._config.server.ping_interval:
+                return False
+            del self._quiet[connection]
+            self._quiet[connection] = now
+            connection.ping()
+            if connection.asked_at == now:
+                # Not if an older question is still open: its time runs on.
+                self._asked.pop(connection, None)
+                self._asked[connection] = now
+        return True
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

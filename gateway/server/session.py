@@ -108,8 +108,7 @@ class ClientSession:
         if self._deadline is not None:
             self._deadline.cancel()
         self._waiting.clear()
-        for stream_id in list(self._attached):
-            self._drop(stream_id)
+        self._drop_all()
 
     # -- what the gateway tells ------------------------------------------------------------------------------------
 
@@ -119,8 +118,9 @@ class ClientSession:
         self._connection.say(events.Goaway(round(time_left * 1000), round(reconnect_after * 1000)))
 
     def close(self, error: WavegateError) -> None:
-        """Ends the session with the error's close code."""
+        """Ends the session with the error's close code; it hears nothing more, also where the client does not answer."""
         self._connection.close(error.handling.close, error.close_reason())
+        self._drop_all()
 
     # -- carrying out ----------------------------------------------------------------------------------------------
 
@@ -220,6 +220,10 @@ class ClientSession:
         attachment, listener = self._attached.pop(stream_id)
         self._connection.listeners.remove(listener)
         self._services.hub.detach(attachment.tenant, listener)
+
+    def _drop_all(self) -> None:
+        for stream_id in list(self._attached):
+            self._drop(stream_id)
 
     def _ended(self, attachment: Attachment, error: WavegateError | None) -> None:
         """Nothing follows on this attachment; a listener that was cut takes the session with it."""

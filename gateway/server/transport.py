@@ -1,49 +1,102 @@
-"""A connection that listeners stand on: the socket's water marks, and who is pumped when there is room again.
+"""A connection that listeners stand on: whether its socket takes more, and who is pumped when it does again.
 
-Invariant: at most HIGH_WATER plus one batch waits in user space for a client that does not read; nothing is queued
-beside it. It must not know what the bytes mean.
+Invariant: what the socket did not take of one batch is all that waits in user space for a client that does not read;
+nothing is queued beside it. It must not know what the bytes mean.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import cast
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Protocol, cast
 
 from gateway.relay.listener import Listener
 
-# With a batch of 32 KiB on top, a client that reads nothing holds at most 64 KiB of ours.
-HIGH_WATER = 32 * 1024
-LOW_WATER = 8 * 1024
+# Sound that was handed to the kernel and has not been sent. Left alone, Linux lets it grow to megabytes for each client
+# that does not read, and positions, lags and cuts follow seconds late; a fixed SO_SNDBUF would bound what is on its way
+# as well, and with it the speed over long distances. 32 KiB are two seconds of mp3 at 128 kbit/s.
+UNSENT_BYTES = 32 * 1024
+
+
+class Owner(Protocol):
+    """Who looks after connections."""
+
+    def stalled(self, connection: "SocketTransport") -> None:
+        """Its socket takes no more."""
+        ...
+
+    def lost(self, connection: "SocketTransport") -> None:
+        """Its socket is gone."""
+        ...
+
+
+class Nowhere(asyncio.Transport):
+    """Where a connection writes that has no socket: nothing arrives."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Drops it."""
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Drops them."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def abort(self) -> None:
+        """There is nothing to cut."""
+
+    def pause_reading(self) -> None:
+        """Nobody says anything."""
+
+    def resume_reading(self) -> None:
+        """Nobody says anything."""
+
+    def can_write_eof(self) -> bool:
+        return False
+
+
+NOWHERE = Nowhere()
 
 
 class SocketTransport(asyncio.Protocol):
-    """Base of the connections that were taken over from the HTTP server."""
+    """Base of the connections that were taken over from the HTTP server.
+
+    `writable` tells whether a write now would be taken by the socket: it is read for every chunk and every listener,
+    so it is kept and not worked out.
+    """
+
+    __slots__ = ("_now", "listeners", "owner", "socket", "stalled_since", "writable")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
-        self.on_lost: Callable[[SocketTransport], None] | None = None
+        self.owner: Owner | None = None
+        self.socket: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
+        self.writable = False
         self._now = now
-        self._transport: asyncio.Transport | None = None
-
-    @property
-    def writable(self) -> bool:
-        """Whether a write now would be taken by the socket soon."""
-        return self._transport is not None and self.stalled_since is None
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self.socket = cast("asyncio.Transport", transport)
+        self.writable = True
+        # The kernel has its two seconds: as soon as it takes no more, listeners hold their positions.
+        self.socket.set_write_buffer_limits(0, 0)
+        bound_unsent(self.socket.get_extra_info("socket"))
 
     def pause_writing(self) -> None:
-        """The buffer stands at its high-water mark: listeners hold their positions."""
-        self.stalled_since = self._now()
+        """The socket takes no more: listeners hold their positions."""
+        self.writable = False
+        self.stall()
 
     def resume_writing(self) -> None:
         """Room again. Whoever was served first last time comes last now."""
         self.stalled_since = None
+        self.writable = True
         if len(self.listeners) > 1:
             self.listeners.append(self.listeners.pop(0))
         for listener in tuple(self.listeners):
@@ -51,18 +104,30 @@ class SocketTransport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        self._transport = None
-        if self.on_lost is not None:
-            self.on_lost(self)
+        self.socket = NOWHERE
+        self.writable = False
+        if self.owner is not None:
+            self.owner.lost(self)
 
     # -- for whoever owns the connection ---------------------------------------------------------------------------
 
+    def stall(self) -> None:
+        """From now on it is waited for."""
+        self.stalled_since = self._now()
+        if self.owner is not None:
+            self.owner.stalled(self)
+
     def write(self, data: bytes) -> None:
         """Writes, if there still is a socket."""
-        if self._transport is not None:
-            self._transport.write(data)
+        self.socket.write(data)
 
     def cut(self) -> None:
         """Closes at once, dropping what the client never took."""
-        if self._transport is not None:
-            self._transport.abort()
+        self.socket.abort()
+
+
+def bound_unsent(sock: socket.socket | None) -> None:
+    """Bounds what the kernel keeps for a client that does not read, where there is a way to."""
+    if sock is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

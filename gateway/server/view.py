@@ -61,6 +61,8 @@ def session_created(session_id: str, principal: Principal, config: Config, limit
             "max_message_bytes": config.server.max_message_bytes,
             "retain_seconds": config.relay.retain_seconds,
             "max_stream_bytes": config.relay.max_stream_bytes,
+            "retain_bytes": config.relay.retain_bytes,
+            "live_lag_seconds": config.relay.live_lag,
             "stall_timeout_seconds": config.relay.stall_timeout,
         },
         server_time=time.time(),

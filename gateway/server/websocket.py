@@ -14,8 +14,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.protocol.events import encode
-from gateway.protocol.frames import text_message
-from gateway.server.transport import SocketTransport
+from gateway.protocol.frames import PING, text_message
+from gateway.server.transport import NOWHERE, SocketTransport
 from metrics.recorder import Recorder
 
 # How long a client has to answer our close before the socket is cut.
@@ -41,6 +41,8 @@ class Conversation(Protocol):
 class WebSocketConnection(SocketTransport):
     """The socket of one client. `protocol` has seen the handshake already."""
 
+    __slots__ = ("_cutter", "_open", "_parts", "_protocol", "_recorder", "_text", "asked_at", "conversation")
+
     def __init__(self, protocol: ServerProtocol, recorder: Recorder, now: Callable[[], float]) -> None:
         super().__init__(now)
         self.conversation: Conversation | None = None
@@ -49,24 +51,22 @@ class WebSocketConnection(SocketTransport):
         self._recorder = recorder
         self._parts: list[bytes] = []
         self._text = True
+        self._open = True
         self._cutter: asyncio.TimerHandle | None = None
-
-    @property
-    def writable(self) -> bool:
-        return self.stalled_since is None and self._protocol.state is State.OPEN and self._transport is not None
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         """A client that does not read is not listened to either, else our answers to it would pile up."""
         super().pause_writing()
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self.socket.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._transport is not None:
-            self._transport.resume_reading()
-        super().resume_writing()
+        self.socket.resume_reading()
+        if self._open:
+            super().resume_writing()
+        else:
+            self.stalled_since = None
 
     def data_received(self, data: bytes) -> None:
         self.asked_at = None
@@ -83,6 +83,7 @@ class WebSocketConnection(SocketTransport):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._open = False
         self._protocol.receive_eof()
         if self._cutter is not None:
             self._cutter.cancel()
@@ -101,28 +102,25 @@ class WebSocketConnection(SocketTransport):
         self.write(text_message(encode(message)))
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and self._protocol.state is State.OPEN:
-            self._transport.write(data)
+        if self._open:
+            self.socket.write(data)
 
     def writelines(self, frames: list[bytes]) -> None:
         """Sends ready-made frames in one go."""
-        if self._transport is not None and self._protocol.state is State.OPEN:
-            self._transport.writelines(frames)
+        if self._open:
+            self.socket.writelines(frames)
 
     def ping(self) -> None:
         """Asks whether somebody is there."""
         if self.writable:
-            self._protocol.send_ping(b"")
             self.asked_at = self.asked_at or self._now()
-            self._flush()
+            self.socket.write(PING)
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; the socket is cut if the client does not answer in time."""
-        if self._transport is None or self._protocol.state is not State.OPEN:
-            return
-        self._protocol.send_close(code, reason)
-        self._flush()
-        self._cut_later()
+        if self._open:
+            self._protocol.send_close(code, reason)
+            self._flush()
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -136,7 +134,7 @@ class WebSocketConnection(SocketTransport):
             return
         data = b"".join(self._parts)
         self._parts.clear()
-        if self.conversation is None or self._protocol.state is not State.OPEN:
+        if self.conversation is None or not self._open:
             return
         if self._text:
             self.conversation.received(data)
@@ -145,20 +143,16 @@ class WebSocketConnection(SocketTransport):
 
     def _flush(self) -> None:
         """Writes what the protocol has to say; an empty piece says that nothing follows."""
-        transport = self._transport
-        if transport is None:
-            return
         for data in self._protocol.data_to_send():
             if data:
-                transport.write(data)
-            elif transport.can_write_eof():
+                self.socket.write(data)
+            elif self.socket.can_write_eof():
                 # Closing with the client's bytes unread would reset the connection, and our close frame with it.
-                transport.write_eof()
+                self.socket.write_eof()
+        if self._protocol.state is State.OPEN:
+            return
+        self._open = self.writable = False
         if self._protocol.state is State.CLOSED or self._protocol.close_rcvd is not None:
-            transport.close()
-        if self._protocol.state is not State.OPEN:
-            self._cut_later()
-
-    def _cut_later(self) -> None:
-        if self._cutter is None and self._transport is not None:
+            self.socket.close()
+        if self._cutter is None and self.socket is not NOWHERE:
             self._cutter = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.cut)

@@ -27,6 +27,8 @@ from gateway.model import (
     TenantId,
 )
 from gateway.relay.channel import Channel
+from gateway.relay.fanout import FanOut
+from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.outcome import Outcome
 from gateway.relay.ports import Encodings
@@ -76,13 +78,18 @@ def workshop(
     numbers = itertools.count(100)
     return Workshop(
         encodings or ScriptedEncodings(),
-        recorder or Recorder(),
-        now or Clock(),
+        instruments(recorder, now),
         lambda: RenditionId(RENDITION.stream_id, number := next(numbers), number),
         max_bytes,
         max_formats,
         keep_seconds=10.0,
     )
+
+
+def instruments(recorder: Recorder | None = None, now: Callable[[], float] | None = None) -> Instruments:
+    """What the relay is driven by, without a loop: every crowd is served to its end at once."""
+    now = now or Clock()
+    return Instruments(recorder or Recorder(), now, now, FanOut(lambda turn: turn()))
 
 
 class Clock:
@@ -119,6 +126,12 @@ class Pipe:
     def started(self, at: Position, form: StreamFormat, number: int, init: Chunk | None) -> None:
         self.said.append(("started", at))
         self.announced = (form, number, init)
+
+    def push(self, chunk: Chunk) -> bool:
+        if self.writable:
+            self.send([chunk])
+            return True
+        return False
 
     def send(self, chunks: Sequence[Chunk]) -> None:
         assert self.writable, "nothing may be sent to a transport that is full"
@@ -161,7 +174,7 @@ def new_channel(
     *, max_bytes: int = 1 << 20, form: Format = MP3, recorder: Recorder | None = None, clock: Clock | None = None
 ) -> Channel:
     """A channel that has not opened yet."""
-    return Channel(RENDITION, form, recorder or Recorder(), max_bytes, clock or Clock())
+    return Channel(RENDITION, form, instruments(recorder, clock), max_bytes)
 
 
 def open_channel(*, max_bytes: int = 1 << 20, recorder: Recorder | None = None) -> Channel:

@@ -23,7 +23,7 @@ from gateway.model import Principal, SourceEvent
 from gateway.quota.memory import MemoryLedger
 from gateway.relay.hub import Hub
 from gateway.relay.ports import Encodings, Ledger, Source
-from gateway.relay.stream import Instruments, Stream
+from gateway.relay.stream import Stream
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.connections import Connections
@@ -32,7 +32,7 @@ from gateway.server.session import ClientSession, Services
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
 from tests.support.encoding import ScriptedEncodings
-from tests.support.relay import RENDITION, TENANT, Clock, ScriptedSource, song, workshop
+from tests.support.relay import RENDITION, TENANT, Clock, ScriptedSource, instruments, song, workshop
 
 KEY = "wg_acme"
 OTHER_KEY = "wg_other"
@@ -146,8 +146,7 @@ def new_line(*, max_size: int = 65536, clock: Clock | None = None) -> Line:
 
 def new_stream(**fields: Any) -> Stream:
     """A stream that nobody feeds; `fields` are those of its song."""
-    clock = Clock()
-    return Stream(RENDITION, TENANT, song(**fields), [], Instruments(Recorder(), clock, clock), workshop())
+    return Stream(RENDITION, TENANT, song(**fields), [], instruments(), workshop())
 
 
 @asynccontextmanager

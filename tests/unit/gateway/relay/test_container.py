@@ -14,9 +14,8 @@ from gateway.relay.channel import Channel
 from gateway.relay.container import SLICE, ContainerRendition
 from gateway.relay.outcome import Bill
 from gateway.relay.track import Track
-from metrics.recorder import Recorder
 from tests.support.encoding import ScriptedEncodings
-from tests.support.relay import RENDITION, Clock, Pipe, listen, until
+from tests.support.relay import RENDITION, Clock, Pipe, instruments, listen, until
 from transcode.formats import MP3, PCM, WAV, Format, StreamFormat
 from transcode.spec import EncoderSpec
 
@@ -28,7 +27,7 @@ class Scene:
     """A song of a byte a sample at 1 kHz, its track, and a container of it."""
 
     def __init__(self, *, form: Format = PCM, max_bytes: int = 1 << 20) -> None:
-        self.native = Channel(RENDITION, MP3, Recorder(), 1 << 20, Clock())
+        self.native = Channel(RENDITION, MP3, instruments(), 1 << 20)
         self.native.open(DETAILS, b"", 0.0)
         self.encodings = ScriptedEncodings()
         self.track = Track(self.native, SPEC, self.encodings, max_bytes)
@@ -36,7 +35,7 @@ class Scene:
         self.made = self.container(form)
 
     def container(self, form: Format = PCM) -> ContainerRendition:
-        return ContainerRendition(Channel(RENDITION, form, Recorder(), 1 << 20, Clock()), self.track, Clock(), self.end)
+        return ContainerRendition(Channel(RENDITION, form, instruments(), 1 << 20), self.track, Clock(), self.end)
 
     def end(self) -> None:
         self.ends += 1

@@ -14,9 +14,8 @@ from gateway.relay.channel import Channel
 from gateway.relay.outcome import Bill
 from gateway.relay.renditions import Renditions
 from gateway.relay.wishes import Wished, possible
-from metrics.recorder import Recorder
 from tests.support.encoding import ScriptedEncodings
-from tests.support.relay import RENDITION, Clock, Pipe, listen, within, workshop
+from tests.support.relay import RENDITION, Clock, Pipe, instruments, listen, within, workshop
 from transcode.formats import MP3, StreamFormat
 
 DETAILS = StreamFormat(MP3, 8000, 1, 64000)
@@ -31,7 +30,7 @@ class Scene:
 
     def __init__(self, *, opened: bool = True, room: int | None = None, most: int = 12) -> None:
         self.clock = Clock()
-        self.native = Channel(RENDITION, MP3, Recorder(), 1 << 20, self.clock)
+        self.native = Channel(RENDITION, MP3, instruments(now=self.clock), 1 << 20)
         self.encodings = ScriptedEncodings(room)
         self.renditions = Renditions(self.native, workshop(encodings=self.encodings, now=self.clock, max_formats=most))
         if opened:
@@ -114,6 +113,21 @@ def test_a_stream_has_so_many_formats_at_once() -> None:
     with pytest.raises(ServiceError, match="mp3, pcm"):
         scene.renditions.channel(wishes("pcm", sample_rate=8004))
     assert scene.renditions.channel(wishes("pcm", sample_rate=8001)) is first
+
+
+def test_the_moment_of_a_position_outlives_its_format() -> None:
+    """Whoever heard one format can go on in another, also when the first has been given up; no other log is known."""
+    scene = Scene(most=1)
+    first = scene.renditions.channel(wishes("pcm", sample_rate=8001))
+    scene.sing(3)
+    native, made = scene.native.position(2), first.position(first.end)
+    moments = [scene.renditions.moment(position) for position in (native, made)]
+    assert moments == [pytest.approx(0.4), pytest.approx(first.end_pts / 8001)]
+    scene.renditions.channel(wishes("pcm", sample_rate=8002))
+    assert first not in list(scene.renditions)
+    assert scene.renditions.moment(made) == moments[1]
+    assert scene.renditions.moment(made._replace(seq=first.end + 1)) is None
+    assert scene.renditions.moment(made._replace(epoch=made.epoch + 50)) is None
 
 
 def test_before_the_first_sound_a_format_waits() -> None:

@@ -9,8 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Position
-from gateway.relay.since import FromStart, SecondsAgo, awaited, locate
+from gateway.relay.channel import Channel
+from gateway.relay.outcome import Bill
+from gateway.relay.since import FromStart, Place, SecondsAgo, Since
+from gateway.relay.since import locate as locate_in
 from tests.support.relay import Pipe, grow, listen, new_channel, open_channel
+
+
+def nowhere(position: Position) -> None:
+    """No other log of the song is known."""
+
+
+def locate(channel: Channel, since: Since) -> tuple[int, bool | None]:
+    """In the provider's own format."""
+    place = locate_in(channel, since, channel, nowhere)
+    assert place.wanted is None
+    return place.seq, place.recovered
 
 
 def test_from_the_start() -> None:
@@ -107,10 +121,54 @@ def test_what_is_said_of_a_resume_is_what_happens(
         (SecondsAgo(0.0), 0.9, None),
     ],
 )
-def test_what_has_not_been_made_is_waited_for(
-    since: FromStart | SecondsAgo | Position, edge: float, wanted: float | None
-) -> None:
+def test_what_has_not_been_made_is_waited_for(since: Since, edge: float, wanted: float | None) -> None:
     """Near the live edge of a song whose format has only just begun; what is there is not waited for."""
+    channel, native = open_channel(), open_channel()
+    grow(channel, 10)
+    grow(native, round(edge * 10))
+    assert locate_in(channel, since, native, nowhere).wanted == wanted
+
+
+# -- going on in another format ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("second", "place"),
+    [
+        (0.0, Place(0, True)),
+        (0.5, Place(5, True)),
+        (0.55, Place(5, True)),
+        (1.0, Place(0, True, 1.0)),
+        (7.5, Place(0, True, 7.5)),
+        (None, Place(0, False)),
+    ],
+)
+def test_another_format_goes_on_at_the_same_second(second: float | None, place: Place) -> None:
+    """In the chunk in which it sounds, or once it has been made; a position that nobody knows is lost."""
     channel = open_channel()
     grow(channel, 10)
-    assert awaited(channel, since, edge) == wanted
+    assert locate_in(channel, Position(99, 4), channel, lambda position: second) == place
+
+
+def test_a_second_that_is_no_longer_retained_is_lost_in_another_format_too() -> None:
+    """It begins with the oldest there is, and says so."""
+    channel = open_channel(max_bytes=300)
+    grow(channel, 10)
+    assert locate_in(channel, Position(99, 4), channel, lambda position: 0.3) == Place(7, False)
+    assert locate_in(channel, Position(99, 4), channel, lambda position: 0.7) == Place(7, True)
+
+
+def test_a_song_that_is_over_is_not_waited_for() -> None:
+    """Who has heard all of it is at its end."""
+    channel = open_channel()
+    grow(channel, 10)
+    channel.close(None, Bill(1.0, settled=True))
+    assert locate_in(channel, Position(99, 4), channel, lambda position: 1.0) == Place(10, True)
+
+
+@pytest.mark.parametrize(("kept", "recovered"), [(1000, True), (300, False)])
+def test_a_format_that_has_not_begun_is_made_of_what_is_retained(kept: int, recovered: bool) -> None:
+    """What the provider's own log has lost no other format can have."""
+    native = open_channel(max_bytes=kept)
+    grow(native, 10)
+    assert locate_in(new_channel(), Position(99, 4), native, lambda position: 0.3) == Place(0, recovered, 0.3)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
-from gateway.relay.stream import Instruments, Stream
+from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
     FRAME_SECONDS,
@@ -21,6 +21,7 @@ from tests.support.relay import (
     Pipe,
     ScriptedLedger,
     ScriptedSource,
+    instruments,
     listen,
     mp3_frames,
     song,
@@ -36,10 +37,7 @@ ALL = (Accepted("req-1", simulated=True), AudioDelta(SONG[:5000]), AudioDelta(SO
 def new_stream(
     request: SongRequest | None = None, recorder: Recorder | None = None, clock: Clock | None = None
 ) -> Stream:
-    clock = clock or Clock()
-    return Stream(
-        RENDITION, TENANT, request or song(), [], Instruments(recorder or Recorder(), clock, clock), workshop()
-    )
+    return Stream(RENDITION, TENANT, request or song(), [], instruments(recorder, clock), workshop())
 
 
 @pytest.fixture
@@ -188,6 +186,26 @@ async def test_news_are_told_when_there_are_any(tasks: asyncio.TaskGroup) -> Non
     assert news(pipe)[-1]["pts"] == pytest.approx(20 * FRAME_SECONDS)
     end.set()
     await within(stream.wait())
+
+
+def test_a_large_crowd_is_told_of_its_size_less_often() -> None:
+    """Its number is news for everybody in it: a thousand a second are told at most. All else is told at once."""
+    clock = Clock()
+    stream, pipe = new_stream(clock=clock), Pipe()
+    listen(stream.native, pipe)
+    others = [listen(stream.native, Pipe()) for _ in range(1999)]
+    stream.announce()
+    others[0].leave()
+    clock.at += 1.0
+    stream.announce()
+    assert [one["listeners"] for one in news(pipe)] == [2000]
+    stream.lyrics = "La la"
+    stream.announce()
+    assert [one["listeners"] for one in news(pipe)] == [2000, 1999]
+    others[1].leave()
+    clock.at += 2.0
+    stream.announce()
+    assert [one["listeners"] for one in news(pipe)] == [2000, 1999, 1998]
 
 
 async def test_audio_behind_the_last_word_is_taken_all_the_same(tasks: asyncio.TaskGroup) -> None:

@@ -7,13 +7,14 @@ closed with the same outcome; listeners are told. Who cancels, and why, is the h
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
 from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, Status
 from gateway.relay.rendition import NativeRendition
-from gateway.relay.stream import Instruments, Stream
+from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
     FRAME_SECONDS,
@@ -24,6 +25,7 @@ from tests.support.relay import (
     Pipe,
     ScriptedLedger,
     ScriptedSource,
+    instruments,
     listen,
     mp3_frames,
     song,
@@ -41,8 +43,8 @@ class Scene:
 
     def __init__(self, *steps: SourceEvent | Exception | asyncio.Event, form: str = "mp3") -> None:
         self.recorder = Recorder()
-        instruments = Instruments(self.recorder, Clock(), Clock(77.0))
-        self.stream = Stream(RENDITION, TENANT, song(form=form), [], instruments, workshop())
+        tools = replace(instruments(self.recorder), time=Clock(77.0))
+        self.stream = Stream(RENDITION, TENANT, song(form=form), [], tools, workshop())
         self.source = ScriptedSource(*steps)
         self.ledger = ScriptedLedger()
         self.pipe = Pipe()

@@ -44,6 +44,11 @@ class Guest:
         self._then()
 
 
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 def session(guest: Guest) -> ClientSession:
     return cast("ClientSession", guest)
 
@@ -98,7 +103,7 @@ async def test_what_takes_nothing_for_too_long_is_cut() -> None:
     clock.at += 0.5
     connections.sweep()
     assert http_wire.aborted.is_set()
-    assert line.wire.aborted.is_set()
+    assert not line.wire.aborted.is_set(), "its closing handshake has a time of its own"
     assert not silent_wire.aborted.is_set(), "a player has nothing to say and takes what there is"
     assert [error.code for error in guest.closed] == ["too_slow"]
     assert cuts(recorder) == 2.0
@@ -140,7 +145,7 @@ async def test_a_websocket_that_answers_no_ping_is_cut() -> None:
     line = new_line(clock=clock)
     connections.add(line.connection, session(Guest()))
     clock.at += 20.0
-    connections._ping()
+    connections.ping(10)
     clock.at += 40.0
     connections.sweep()
     assert not line.wire.aborted.is_set()
@@ -157,7 +162,7 @@ async def test_a_websocket_that_answers_stays() -> None:
     connections.add(line.connection)
     for _ in range(10):
         clock.at += 20.0
-        connections._ping()
+        assert not connections.ping(10)
         assert [frame.opcode for frame in line.heard()] == [Opcode.PING]
         line.deliver()
         connections.sweep()
@@ -174,11 +179,78 @@ async def test_a_slow_websocket_that_was_never_asked_is_not_silent() -> None:
         clock.at += 1.0
         connections.sweep()
         if second % 20 == 0:
-            connections._ping()
+            connections.ping(10)
         line.connection.resume_writing()
         line.connection.pause_writing()
     assert line.heard() == [], "no ping has gone out"
     assert not line.wire.aborted.is_set()
+
+
+async def test_an_open_question_is_not_renewed_by_the_next(clock: Clock) -> None:
+    """Who was asked twice has the time of the first question; who answered the first, that of the second."""
+    connections, _, _ = registry(clock)
+    silent, late = new_line(clock=clock), new_line(clock=clock)
+    connections.add(silent.connection)
+    connections.add(late.connection)
+    clock.at += 20.0
+    connections.ping(10)
+    late.heard()
+    late.deliver()
+    clock.at += 20.0
+    connections.ping(10)
+    clock.at += 20.5
+    connections.sweep()
+    assert silent.wire.aborted.is_set()
+    assert not late.wire.aborted.is_set()
+    clock.at += 20.0
+    connections.sweep()
+    assert late.wire.aborted.is_set()
+
+
+async def test_who_was_asked_first_and_has_answered_hides_nobody(clock: Clock) -> None:
+    """Those that wait stand in order, and one that no longer waits is passed over, for pings and for stalls."""
+    connections, recorder, _ = registry(clock)
+    first, second = new_line(clock=clock), new_line(clock=clock)
+    (quick, quick_wire), (slow, slow_wire) = plain(clock), plain(clock)
+    for connection in (first.connection, second.connection, quick, slow):
+        connections.add(connection)
+    clock.at += 20.0
+    connections.ping(10)
+    first.heard()
+    first.deliver()
+    quick.pause_writing()
+    slow.pause_writing()
+    quick.resume_writing()
+    clock.at += 60.5
+    connections.sweep()
+    assert [line.wire.aborted.is_set() for line in (first, second)] == [False, True]
+    assert [wire.aborted.is_set() for wire in (quick_wire, slow_wire)] == [False, True]
+    assert cuts(recorder) == 1.0
+
+
+async def test_one_that_came_stalled_is_waited_for(clock: Clock) -> None:
+    """A connection may have been full before anybody looked after it."""
+    connections, recorder, _ = registry(clock)
+    connection, wire = plain(clock)
+    connection.pause_writing()
+    connections.add(connection)
+    clock.at += 60.5
+    connections.sweep()
+    assert wire.aborted.is_set()
+    assert cuts(recorder) == 1.0
+
+
+async def test_pings_go_out_a_few_at_a_time(clock: Clock) -> None:
+    """So that thousands of them delay nobody's audio: whoever is left over is told of."""
+    connections, _, _ = registry(clock)
+    lines = [new_line(clock=clock) for _ in range(5)]
+    for line in lines:
+        connections.add(line.connection)
+    clock.at += 20.0
+    assert connections.ping(3)
+    assert [len(line.heard()) for line in lines] == [1, 1, 1, 0, 0]
+    assert not connections.ping(3)
+    assert [len(line.heard()) for line in lines] == [0, 0, 0, 1, 1]
 
 
 # -- the timer ---------------------------------------------------------------------------------------------------------

@@ -1,15 +1,29 @@
 """The connection that listeners stand on: water marks, whose turn it is when there is room, and a socket that is gone.
 
-Invariant under test: nothing is queued beside the socket, and nothing is said to a socket that is not there.
+Invariant under test: one batch at most waits beside the socket, and nothing is said to a socket that is not there.
 It must not know what bytes mean.
 """
 
 import asyncio
+import socket
 
-from gateway.relay.listener import Listener, OnLag
-from gateway.server.transport import HIGH_WATER, LOW_WATER, SocketTransport
+from gateway.relay.listener import BATCH_BYTES, Listener, OnLag
+from gateway.server.transport import NOWHERE, UNSENT_BYTES, SocketTransport, bound_unsent
 from tests.support.relay import Clock, Pipe, new_channel
 from tests.support.server import Wire
+
+
+class Keeper:
+    """Who looks after connections: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, SocketTransport]] = []
+
+    def stalled(self, connection: SocketTransport) -> None:
+        self.told.append(("stalled", connection))
+
+    def lost(self, connection: SocketTransport) -> None:
+        self.told.append(("lost", connection))
 
 
 class Turn(Listener):
@@ -33,10 +47,32 @@ def connected() -> tuple[SocketTransport, Wire, Clock]:
     return connection, wire, clock
 
 
-async def test_the_socket_gets_its_water_marks() -> None:
-    """The write buffer of every connection is bounded from the first moment."""
+async def test_nothing_is_piled_up_in_user_space() -> None:
+    """From the first moment on a socket that takes no more stops its listeners, and one that is empty calls them."""
     _, wire, _ = connected()
-    assert wire.marks == (HIGH_WATER, LOW_WATER)
+    assert wire.marks == (0, 0)
+
+
+def test_what_the_kernel_keeps_is_bounded_where_it_can_be() -> None:
+    """A socket gets its bound; one that knows of no such thing, and none at all, are taken as they are."""
+    with socket.socket() as sock:
+        bound_unsent(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
+    with socket.socket(socket.AF_UNIX) as other:
+        bound_unsent(other)
+    bound_unsent(None)
+
+
+def test_a_connection_without_a_socket_takes_everything_and_keeps_nothing() -> None:
+    """Whoever writes to one that is gone, pauses it or closes it does nothing."""
+    connection = SocketTransport(Clock())
+    assert connection.socket is NOWHERE
+    assert connection.socket.is_closing()
+    assert not connection.socket.can_write_eof()
+    for act in (NOWHERE.close, NOWHERE.abort, NOWHERE.pause_reading, NOWHERE.resume_reading):
+        act()
+    NOWHERE.writelines([b"nothing", b"arrives"])
+    connection.write(b"nothing")
 
 
 async def test_writable_follows_the_water_marks() -> None:
@@ -84,13 +120,12 @@ async def test_a_listener_that_leaves_in_its_turn_takes_nobody_elses() -> None:
 async def test_a_lost_socket_is_told_once_and_never_written_to() -> None:
     """Whoever looks after the connection hears of the loss; writes and cuts after it do nothing."""
     connection, wire, _ = connected()
-    lost: list[SocketTransport] = []
-    connection.on_lost = lost.append
+    owner = connection.owner = Keeper()
     connection.write(b"before")
     connection.connection_lost(None)
     connection.write(b"after")
     connection.cut()
-    assert lost == [connection]
+    assert owner.told == [("lost", connection)]
     assert bytes(wire.written) == b"before"
     assert not connection.writable
     assert not wire.aborted.is_set()
@@ -123,15 +158,14 @@ async def test_a_real_socket_stalls_and_recovers() -> None:
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1024)
         connection = await ours.get()
-        written = 0
+        owner = connection.owner = Keeper()
         while connection.writable:
-            connection.write(bytes(LOW_WATER))
-            written += LOW_WATER
+            connection.write(bytes(BATCH_BYTES))
             await asyncio.sleep(0)
-        assert connection._transport is not None
-        assert connection._transport.get_write_buffer_size() <= HIGH_WATER + LOW_WATER
+        assert owner.told == [("stalled", connection)]
+        assert connection.socket.get_write_buffer_size() <= BATCH_BYTES
         while not connection.writable:
-            written -= len(await reader.read(65536))
+            await reader.read(65536)
         writer.close()
         await writer.wait_closed()
         connection.cut()

@@ -64,7 +64,7 @@ def test_a_session_is_told_every_limit_it_may_run_into() -> None:
     """The tenant's own limits and the gateway's; the key's name is not the client's business."""
     config = Config(
         server=Server(max_message_bytes=1234),
-        relay=Relay(retain_seconds=60.0, max_stream_bytes=5678, stall_timeout=9.0),
+        relay=Relay(retain_seconds=60.0, retain_bytes=9999, max_stream_bytes=5678, live_lag=2.0, stall_timeout=9.0),
     )
     created = session_created("se_1", Principal(TENANT, "0123abcd"), config, Limits(concurrent_streams=2, listeners=3))
     assert (created.session_id, created.tenant) == ("se_1", "acme")
@@ -74,6 +74,8 @@ def test_a_session_is_told_every_limit_it_may_run_into() -> None:
         "max_message_bytes": 1234,
         "retain_seconds": 60.0,
         "max_stream_bytes": 5678,
+        "retain_bytes": 9999,
+        "live_lag_seconds": 2.0,
         "stall_timeout_seconds": 9.0,
     }
     assert created.server_time > 0

@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from gateway.protocol.events import Pong
 from gateway.protocol.frames import text_message
 from gateway.server import websocket
+from gateway.server.transport import NOWHERE
 from tests.support.server import Line, new_line
 
 
@@ -320,6 +321,6 @@ async def test_octets_behind_the_loss_disturb_nobody() -> None:
     line, heard = conversing()
     line.browser.send_ping(b"?")
     late = b"".join(line.browser.data_to_send())
-    line.connection._transport = None
+    line.connection.socket = NOWHERE
     line.connection.data_received(late)
     assert (line.wire.written, heard.texts) == (b"", [])
