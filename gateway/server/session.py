@@ -118,7 +118,7 @@ class ClientSession:
         self._connection.say(events.Goaway(round(time_left * 1000), round(reconnect_after * 1000)))
 
     def close(self, error: WavegateError) -> None:
-        """Ends the session with the error's close code; it hears nothing more, also where the client does not answer."""
+        """Ends the session with the error's close code; it hears nothing more, whether the client answers or not."""
         self._connection.close(error.handling.close, error.close_reason())
         self._drop_all()
 

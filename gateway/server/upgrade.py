@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 from websockets.datastructures import Headers
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -46,14 +47,18 @@ class WebSocketDoor:
         self._connections = connections
         self._recorder = recorder
         self._now = now
+        # Nothing of one handshake is left for the next.
+        self._acceptor = ServerProtocol(select_subprotocol=_select)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers the upgrade. Raises WavegateError where an HTTP status can be seen."""
         origin = request.headers.get("Origin")
-        protocol, response = self._handshake(request)
+        response = self._handshake(request)
         principal, refusal = self._admit(request, origin)
         if refusal is not None and origin is None:
             raise refusal
+        # aiohttp has read the handshake: the frames begin.
+        protocol = ServerProtocol(state=State.OPEN, max_size=self._services.config.server.max_message_bytes)
         connection = WebSocketConnection(protocol, self._recorder, self._now)
         taken = take_over(request, connection)
         if taken is None:
@@ -71,21 +76,20 @@ class WebSocketDoor:
             connection.data_received(early)
         return TakenOver()
 
-    def _handshake(self, request: web.Request) -> tuple[ServerProtocol, bytes]:
-        """Both sides of the opening handshake, without I/O. Raises RequestError for one that is not in order."""
-        protocol = ServerProtocol(select_subprotocol=_select, max_size=self._services.config.server.max_message_bytes)
+    def _handshake(self, request: web.Request) -> bytes:
+        """The answer to an opening handshake. Raises RequestError for one that is not in order."""
         # Only what the handshake is about: other headers may hold octets that are no text.
         about = [(name, value) for name, value in request.headers.items() if _HANDSHAKE.fullmatch(name)]
         if not all(value.isascii() for _, value in about):
             raise RequestError("bad_protocol", "The headers of a WebSocket handshake are ASCII.")
-        protocol.receive_data(Request("/v1/ws", Headers(about)).serialize())
-        events = protocol.events_received()
-        response = protocol.accept(events[0]) if events and isinstance(events[0], Request) else None
-        if response is None or response.status_code != 101:
+        version = request.version
+        response = self._acceptor.accept(
+            Request("/v1/ws", Headers(about), request.method, f"HTTP/{version.major}.{version.minor}")
+        )
+        if response.status_code != 101:
             sentence = "This is the WebSocket door: connect with a WebSocket handshake (RFC 6455)."
             raise RequestError("bad_protocol", sentence)
-        protocol.send_response(response)
-        return protocol, b"".join(protocol.data_to_send())
+        return response.serialize()
 
     def _admit(self, request: web.Request, origin: str | None) -> tuple[Principal | None, WavegateError | None]:
         """Who connects; nobody yet if no credential came along; or why not."""
