@@ -7,7 +7,7 @@ the ping time, is cut. It must not know what is sent on them.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gateway.config.schema import Config
 from gateway.errors import LimitError, ServiceError
@@ -46,6 +46,9 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[SocketTransport]:
+        return iter(tuple(self._all))
 
     def add(self, connection: SocketTransport, session: ClientSession | None = None) -> None:
         """Looks after this connection from now on, until it closes."""
