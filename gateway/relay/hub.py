@@ -61,6 +61,9 @@ class Hub:
         self._instruments = Instruments(recorder, now, wall)
         self._random_bits = random_bits
         self._streams: OrderedDict[StreamId, Stream] = OrderedDict()
+        # The newest stream of each song, and the songs that are being ordered to be shared.
+        self._songs: dict[tuple[TenantId, GenerationRequest], StreamId] = {}
+        self._ordering: dict[tuple[TenantId, GenerationRequest], asyncio.Future[None]] = {}
         self._listeners: dict[TenantId, set[Listener]] = {}
         self._tasks = asyncio.TaskGroup()
         self._keeper: asyncio.Task[None] | None = None
@@ -89,8 +92,34 @@ class Hub:
 
     # -- streams ---------------------------------------------------------------------------------------------------
 
-    async def create(self, tenant: TenantId, request: GenerationRequest, warnings: list[str]) -> Stream:
-        """Buys a song. Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping."""
+    async def share(
+        self, tenant: TenantId, request: GenerationRequest, warnings: list[str], grace: float | None = None
+    ) -> tuple[Stream, bool]:
+        """The tenant's own stream of this very song, if one runs or is kept from its first sound; else buys it.
+
+        Tells whether it was there. Of many who order it at once one pays. Raises as `create` does.
+        """
+        song = (tenant, request)
+        while (ordering := self._ordering.get(song)) is not None:
+            await asyncio.wait([ordering])
+        known = self._streams.get(self._songs.get(song, StreamId("")))
+        if known is not None and known.shareable:
+            known.attention.extend(grace)
+            return known, True
+        ordering = self._ordering[song] = asyncio.get_running_loop().create_future()
+        try:
+            return await self.create(tenant, request, warnings, grace), False
+        finally:
+            del self._ordering[song]
+            ordering.set_result(None)
+
+    async def create(
+        self, tenant: TenantId, request: GenerationRequest, warnings: list[str], grace: float | None = None
+    ) -> Stream:
+        """Buys a song, which goes on for `grace` seconds when everybody has left, or to its end.
+
+        Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping.
+        """
         self._check_open()
         rendition = self._new_rendition()
         try:
@@ -103,8 +132,10 @@ class Hub:
         except ServiceError:
             await self._ledger.settle(rendition.stream_id, 0.0)
             raise
-        stream = Stream(rendition, tenant, request, warnings, self._instruments, self._workshop(rendition.stream_id))
+        workshop = self._workshop(rendition.stream_id)
+        stream = Stream(rendition, tenant, request, warnings, self._instruments, workshop, grace)
         self._streams[stream.id] = stream
+        self._songs[tenant, request] = stream.id
         stream.start(self._tasks, self._source, self._ledger)
         log_event(
             logger, "stream created", stream=stream.id, tenant=tenant, model=request.model, mode=request.mode.value
@@ -164,6 +195,7 @@ class Hub:
         place = locate(channel, since, stream.native, stream.renditions.moment)
         listener = Listener(channel, transport, place.seq, on_lag, self.config.live_lag, place.wanted)
         mine.add(listener)
+        stream.attention.came()
         self._streams.move_to_end(stream.id)
         return listener, place.recovered
 
@@ -198,8 +230,7 @@ class Hub:
             await asyncio.sleep(1.0)
             self.forget()
             for stream in self._streams.values():
-                stream.announce()
-                stream.renditions.tick()
+                stream.tick()
             if self._instruments.now() >= next_renewal:
                 next_renewal = self._instruments.now() + renew_every
                 await self._renew()
@@ -222,6 +253,8 @@ class Hub:
             if expired or kept > self.config.retain_bytes:
                 kept -= stream.retained_bytes
                 del self._streams[stream.id]
+                if self._songs.get((stream.tenant, stream.request)) == stream.id:
+                    del self._songs[stream.tenant, stream.request]
                 # Not left to whoever drops the last reference: a closed connection and its listener refer to each
                 # other, and songs held by them waited for a full collection: 340 MiB after 2,500 generations.
                 stream.renditions.forget(ServiceError("going_away", "This stream is no longer kept."))

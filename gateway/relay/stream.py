@@ -25,6 +25,7 @@ from gateway.model import (
 )
 from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
+from gateway.relay.attention import Attention
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
 from gateway.relay.outcome import Bill
@@ -50,7 +51,10 @@ def queued(stream_id: StreamId, place: Queued) -> StreamQueued:
 
 
 class Stream:
-    """One generation and what has become of it: `native` is its channel in the provider's own format."""
+    """One generation and what has become of it: `native` is its channel in the provider's own format.
+
+    `grace` is how long it goes on when everybody has left, in seconds; None is to its end.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Stream:
         warnings: list[str],
         instruments: Instruments,
         workshop: Workshop,
+        grace: float | None = None,
     ) -> None:
         self.id: StreamId = rendition.stream_id
         self.tenant = tenant
@@ -74,6 +79,7 @@ class Stream:
         self.simulated: bool | None = None
         self.lyrics = request.lyrics
         self.bill = Bill(0.0, settled=False)
+        self.attention = Attention(grace, instruments.now)
         self._instruments = instruments
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]
@@ -121,10 +127,23 @@ class Stream:
     def retained_bytes(self) -> int:
         return self.renditions.retained_bytes
 
+    @property
+    def shareable(self) -> bool:
+        """Whether somebody else who orders the same song can have this one, from its first sound."""
+        failed = self.status in (Status.FAILED, Status.CANCELLED)
+        return not failed and self._ending is None and self.native.first == 0
+
+    def tick(self) -> None:
+        """Called about once a second: looks whether anybody listens, tells what is new, keeps house."""
+        if self.attention.gone(self.listeners):
+            self.cancel(RequestError("cancelled", "Everybody has left, and so this stream was cancelled."))
+        self.announce()
+        self.renditions.tick()
+
     def announce(self) -> None:
         """Tells the listeners what has changed beside the sound: how many they are, the words, how far it is.
 
-        To be called about once a second. A large crowd is told of its own size less often.
+        A large crowd is told of its own size less often.
         """
         listeners, now = self.listeners, self._instruments.now()
         told, facts = self._announced
