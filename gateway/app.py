@@ -5,8 +5,10 @@ file builds its own collaborators.
 """
 
 import asyncio
+import logging
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +21,21 @@ from gateway.config.schema import Config, Tenant
 from gateway.config.secret import key_hash
 from gateway.encoding.clips import ClipPool
 from gateway.encoding.pool import EncodingPool
+from gateway.log import event as log_event
 from gateway.quota.memory import MemoryLedger
 from gateway.relay.hub import Hub
+from gateway.server.admission import MEMORY_SHARE, Admission, capacity, files_for
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
+from gateway.server.callers import Callers
 from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
 from gateway.server.internal import Internal
 from gateway.server.pages import Pages, read_pages
+from gateway.server.port import Port
+from gateway.server.resources import allow_files, memory_limit, resident_bytes
 from gateway.server.rest import Rest, errors
+from gateway.server.seats import Seats
 from gateway.server.session import Services
 from gateway.server.upgrade import WebSocketDoor
 from gateway.upstream.dashscope import DashScopeSource
@@ -39,12 +47,11 @@ from gateway.upstream.retry import RetryPolicy
 from gateway.upstream.simulator.server import Simulator
 from metrics.recorder import Recorder
 
+logger = logging.getLogger("wavegate.app")
+
 DEMO_KEY = "demo"
 # The built-in simulator sings this many times faster than real time, so that a visitor need not wait for the end.
 DEMO_SPEED = 3.0
-# Connections that may wait to be accepted. With aiohttp's 128, of 500 listeners who came at once a quarter had to knock
-# again, which takes a second; the kernel holds it to its own limit, which is usually this one.
-BACKLOG = 4096
 # How long sockets have for their closing handshakes once everything else has ended.
 GOODBYE_SECONDS = 2.0
 
@@ -72,17 +79,27 @@ class Gateway:
     """A whole gateway in this event loop: `async with Gateway(config, key) as gateway:`; then `gateway.addresses`.
 
     `provider_key` is the value of DASHSCOPE_API_KEY, or None for `upstream.api_key_file`. With `demo` the provider is
-    the built-in simulator. Raises OSError when a port is taken.
+    the built-in simulator; `resident` tells the memory of this process. Raises OSError when a port is taken.
     """
 
-    def __init__(self, config: Config, provider_key: str | None, *, demo: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        provider_key: str | None,
+        *,
+        demo: bool = False,
+        resident: Callable[[], int] = resident_bytes,
+    ) -> None:
         self._config = config
         self._provider_key = provider_key
         self._demo = demo
         self._stack = AsyncExitStack()
-        self._sites: list[web.BaseSite] = []
+        self._resident = resident
         self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
         self.connections = Connections(config, self.recorder, time.monotonic)
+        self.callers = Callers(config.server.handshake_timeout, self.recorder, time.monotonic)
+        self.port: Port
+        self.admission: Admission
         self.governor: Governor
         self.hub: Hub
         self.addresses: Addresses
@@ -132,39 +149,65 @@ class Gateway:
         await stack.enter_async_context(self.hub)
         keeper = tasks.create_task(self.connections.run(), name="connections")
         stack.callback(keeper.cancel)
-        services = Services(self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}")
+        self.admission = await self._admission()
+        self.port = Port(self.callers, self.admission, time.monotonic)
+        porter = tasks.create_task(self.port.run(), name="port")
+        stack.callback(porter.cancel)
+        seats = Seats(tenants.limits, self.recorder)
+        services = Services(
+            self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}", self.admission, seats
+        )
         audio = AudioDoor(self.hub, self.connections, time.monotonic)
         clip = ClipDoor(self.hub, await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
         public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
-        public.add_routes(Rest(self.hub, tenants, config, audio, clip).routes())
+        public.add_routes(Rest(self.hub, tenants, config, audio, clip, self.admission).routes())
         public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
         internal = web.Application(middlewares=[errors])
         internal.add_routes(Internal(self.recorder, self._unready).routes())
         server = config.server
-        self.addresses = Addresses(
-            await self._listen(stack, public, server.host, server.port),
-            await self._listen(stack, internal, server.internal_host, server.internal_port),
-        )
+        runner = await self._runner(stack, public)
+        assert runner.server is not None
+        stack.callback(self.port.close)
+        bound = await self.port.listen(runner.server, server.host, server.port)
+        runner = await self._runner(stack, internal)
+        await web.TCPSite(runner, server.internal_host, server.internal_port).start()
+        self.addresses = Addresses(_url(server.host, bound), _url(server.internal_host, runner.addresses[0][1]))
 
-    async def _listen(self, stack: AsyncExitStack, application: web.Application, host: str, port: int) -> str:
+    async def _admission(self) -> Admission:
+        """How much there is room for, of what was configured and what the machine has."""
+        server = self._config.server
+        files = allow_files(files_for(server.max_connections))
+        connections, memory = capacity(server.max_connections, files), server.max_memory_bytes
+        if memory is None:
+            limit = await asyncio.to_thread(memory_limit)
+            memory = int(MEMORY_SHARE * limit) if limit is not None else 0
+        log_event(logger, "room", connections=connections, memory_bytes=memory)
+        return Admission(connections, memory, self._occupied, self._resident, self.recorder, time.monotonic)
+
+    def _occupied(self) -> int:
+        """Connections at the public port: those that were taken over, and those that are still the HTTP server's."""
+        return len(self.connections) + len(self.callers)
+
+    async def _runner(self, stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_SECONDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
-        await site.start()
-        self._sites.append(site)
-        bound = runner.addresses[0][1]
-        return f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        return runner
 
     async def drain(self) -> None:
         """Takes nothing new, tells every session, and gives running streams their time to end."""
-        await self._sites[0].stop()
+        self.port.stop()
         seconds = self._config.server.drain_timeout
         self.connections.go_away(seconds)
         await self.hub.drain(seconds)
 
     def _unready(self) -> list[str]:
         trouble = self.governor.trouble()
-        return ["draining"] * self.connections.draining + ([trouble] if trouble else [])
+        draining = ["draining"] * self.connections.draining
+        return [*draining, *self.admission.full(), *([trouble] if trouble else [])]
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

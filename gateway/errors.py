@@ -38,6 +38,7 @@ HANDLING: dict[str, Handling] = {
     "stream_not_found": Handling(404, 4004),
     "already_attached": Handling(409, 1008),
     "already_authenticated": Handling(409, 1008),
+    "request_timeout": Handling(408, 1008, retryable=True),
     "message_too_big": Handling(413, 1009),
     "unsupported_media_type": Handling(415, 1003),
     "range_not_satisfiable": Handling(416, 1008),

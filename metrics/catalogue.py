@@ -62,6 +62,12 @@ CATALOGUE: tuple[Row, ...] = (
     Row("upstream_retries", "counter", "Generations asked for again after the provider failed them."),
     Row("upstream_concurrency", "gauge", "Generations at the provider at once: used now, limit learned.", ("state",)),
     Row("quota_rejections", "counter", "Requests refused by a limit.", ("tenant", "reason")),
+    Row(
+        "refusals",
+        "counter",
+        "New connections and requests refused, by what is full; late were cut for saying nothing.",
+        ("reason",),
+    ),
     Row("audio_seconds", "counter", "Seconds of generated audio by state of the bill.", ("tenant", "state")),
     Row("transcode_cpu_seconds", "counter", "Processor time spent on encoding.", ("codec",)),
     Row("transcode_audio_seconds", "counter", "Seconds of audio that were encoded.", ("codec",)),

@@ -110,6 +110,10 @@ class Recorder:
     def quota_rejected(self, tenant: str, reason: str) -> None:
         self._child("quota_rejections", self._tenant(tenant), reason).inc()
 
+    def refused(self, reason: str) -> None:
+        """Something new found no room (`connections`, `memory`), or did not say in time what it wanted (`late`)."""
+        self._child("refusals", reason).inc()
+
     def audio_seconds(self, tenant: str, state: str, seconds: float) -> None:
         self._child("audio_seconds", self._tenant(tenant), state).inc(max(0.0, seconds))
 

@@ -46,6 +46,18 @@ class Server(Section, frozen=True):
     )
     internal_port: Annotated[Port, "Internal port; 0 takes a free one."] = 9464
     workers: Annotated[AtLeastOne, "Processes on the public port; more than one needs cluster.redis_url."] = 1
+    max_connections: Annotated[
+        Count,
+        "Connections to the public port at once; more are told to come back later. 0 is what open files allow.",
+    ] = 20000
+    max_memory_bytes: Annotated[
+        Count | None,
+        "Resident memory past which nothing new is taken, while all who listen hear on; null is 85 % of what the "
+        "container or machine has, 0 is no mark.",
+    ] = None
+    handshake_timeout: Annotated[
+        Seconds, "How long a new connection may take until its first request is there, and a request until its body is."
+    ] = 10.0
     authentication_timeout: Annotated[Seconds, "How long a WebSocket may stay open before it has said who it is."] = 5.0
     max_message_bytes: Annotated[
         AtLeastOne,
@@ -165,6 +177,7 @@ class Limits(Section, frozen=True):
     audio_seconds_per_month: Annotated[Count, "Seconds of generated audio a month.", PENDING] = 600000
     egress_bytes_per_day: Annotated[Count, "Bytes sent to listeners a day.", PENDING] = 0
     listeners: Annotated[Count, "Listeners at the same time, over all streams and doors."] = 20000
+    connections: Annotated[Count, "WebSocket connections at the same time."] = 20000
 
 
 class Tenant(Section, frozen=True):

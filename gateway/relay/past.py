@@ -1,5 +1,6 @@
 """What is remembered of a log that was given up: when each of its chunks began.
 
+A listener that was in the middle of it can so go on in another format of the song.
 Invariant: eight bytes a chunk, and no audio. It must not know why the log is gone.
 """
 

@@ -4,6 +4,7 @@ Invariant: every answer that is not audio or a page is JSON; every refusal is th
 status, and `Retry-After` where waiting helps; no traceback ever reaches a client.
 """
 
+import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from gateway.model import Principal
 from gateway.protocol.events import encode
 from gateway.protocol.messages import decode_create
 from gateway.relay.hub import Hub
+from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants, credentials
 from gateway.server.clip import ClipDoor
@@ -24,6 +26,9 @@ from gateway.server.ordering import request_of
 from gateway.server.view import stream_info
 
 logger = logging.getLogger("wavegate.rest")
+
+# Refusals that end the connection: the rest of the request is not waited for, and a full gateway keeps nobody's place.
+_PARTING = {"request_timeout", "overloaded"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,7 +45,10 @@ def refusal(error: WavegateError) -> web.Response:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.handling.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return answer({"error": error.body()}, error.handling.status, headers)
+    response = answer({"error": error.body()}, error.handling.status, headers)
+    if error.code in _PARTING:
+        response.force_close()
+    return response
 
 
 @web.middleware
@@ -73,12 +81,15 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 class Rest:
     """The handlers under /v1/streams."""
 
-    def __init__(self, hub: Hub, tenants: Tenants, config: Config, audio: AudioDoor, clip: ClipDoor) -> None:
+    def __init__(
+        self, hub: Hub, tenants: Tenants, config: Config, audio: AudioDoor, clip: ClipDoor, admission: Admission
+    ) -> None:
         self._hub = hub
         self._tenants = tenants
         self._config = config
         self._audio = audio
         self._clip = clip
+        self._admission = admission
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -94,13 +105,23 @@ class Rest:
         return self._tenants.principal(credentials(request.headers, request.query), origin=None)
 
     async def create(self, request: web.Request) -> web.Response:
+        self._admission.check_newcomer()
         principal = self._principal(request)
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
-        song, warnings = request_of(decode_create(await request.read()), self._config.upstream.model)
+        body = await self._body(request)
+        song, warnings = request_of(decode_create(body), self._config.upstream.model)
         stream = await self._hub.create(principal.tenant, song, warnings)
         info = stream_info(stream, str(request.url.origin()))
         return answer(info, 201, {"Location": f"/v1/streams/{stream.id}"})
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The whole body. Raises RequestError when it does not come in time."""
+        try:
+            async with asyncio.timeout(self._config.server.handshake_timeout):
+                return await request.read()
+        except TimeoutError:
+            raise RequestError("request_timeout", "The body of the request did not come in time.") from None
 
     async def list(self, request: web.Request) -> web.Response:
         streams = self._hub.list(self._principal(request).tenant)
@@ -119,7 +140,9 @@ class Rest:
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
+        self._admission.check_newcomer()
         return await self._audio.handle(request, self._principal(request))
 
     async def clip(self, request: web.Request) -> web.Response:
+        self._admission.check_newcomer()
         return await self._clip.handle(request, self._principal(request))

@@ -22,9 +22,11 @@ from gateway.relay.listener import Listener, OnLag
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.stream import Stream, queued
 from gateway.relay.wishes import possible
+from gateway.server.admission import Admission
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.ordering import request_of, wishes
+from gateway.server.seats import Seats
 from gateway.server.view import session_created, stream_info
 from gateway.server.websocket import WebSocketConnection
 
@@ -46,6 +48,8 @@ class Services:
     config: Config
     tasks: asyncio.TaskGroup
     new_id: Callable[[], str]
+    admission: Admission
+    seats: Seats
 
 
 class ClientSession:
@@ -72,8 +76,9 @@ class ClientSession:
         self._deadline: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Greets a client that has said who it is; gives the others their deadline."""
+        """Greets a client that has said who it is; gives the others their deadline. Raises LimitError."""
         if self._principal is not None:
+            self._services.seats.take(self._principal.tenant, self)
             self._greet(self._principal)
             return
         seconds = self._services.config.server.authentication_timeout
@@ -108,7 +113,7 @@ class ClientSession:
         if self._deadline is not None:
             self._deadline.cancel()
         self._waiting.clear()
-        self._drop_all()
+        self._leave()
 
     # -- what the gateway tells ------------------------------------------------------------------------------------
 
@@ -120,7 +125,7 @@ class ClientSession:
     def close(self, error: WavegateError) -> None:
         """Ends the session with the error's close code; it hears nothing more, whether the client answers or not."""
         self._connection.close(error.handling.close, error.close_reason())
-        self._drop_all()
+        self._leave()
 
     # -- carrying out ----------------------------------------------------------------------------------------------
 
@@ -154,6 +159,7 @@ class ClientSession:
 
     async def _create(self, message: messages.StreamCreate) -> None:
         try:
+            self._services.admission.check_order()
             song, warnings = request_of(message, self._services.config.upstream.model)
             self._checked(message)
             assert self._principal is not None
@@ -173,7 +179,8 @@ class ClientSession:
     def _authenticate(self, message: messages.Authenticate) -> None:
         try:
             principal = self._services.tenants.principal(Credentials(message.key, message.ticket), origin=self._origin)
-        except AccessError as error:
+            self._services.seats.take(principal.tenant, self)
+        except (AccessError, LimitError) as error:
             self._refuse(error, message.ref)
             self.close(error)
             return
@@ -221,9 +228,12 @@ class ClientSession:
         self._connection.listeners.remove(listener)
         self._services.hub.detach(attachment.tenant, listener)
 
-    def _drop_all(self) -> None:
+    def _leave(self) -> None:
+        """Nothing is left of it: neither its listeners nor its place."""
         for stream_id in list(self._attached):
             self._drop(stream_id)
+        if self._principal is not None:
+            self._services.seats.leave(self._principal.tenant, self)
 
     def _ended(self, attachment: Attachment, error: WavegateError | None) -> None:
         """Nothing follows on this attachment; a listener that was cut takes the session with it."""

@@ -5,17 +5,10 @@ nothing is queued beside it. It must not know what the bytes mean.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Protocol, cast
 
 from gateway.relay.listener import Listener
-
-# Sound that was handed to the kernel and has not been sent. Left alone, Linux lets it grow to megabytes for each client
-# that does not read, and positions, lags and cuts follow seconds late; a fixed SO_SNDBUF would bound what is on its way
-# as well, and with it the speed over long distances. 32 KiB are two seconds of mp3 at 128 kbit/s.
-UNSENT_BYTES = 32 * 1024
 
 
 class Owner(Protocol):
@@ -86,7 +79,6 @@ class SocketTransport(asyncio.Protocol):
         self.writable = True
         # The kernel has its two seconds: as soon as it takes no more, listeners hold their positions.
         self.socket.set_write_buffer_limits(0, 0)
-        bound_unsent(self.socket.get_extra_info("socket"))
 
     def pause_writing(self) -> None:
         """The socket takes no more: listeners hold their positions."""
@@ -124,10 +116,3 @@ class SocketTransport(asyncio.Protocol):
     def cut(self) -> None:
         """Closes at once, dropping what the client never took."""
         self.socket.abort()
-
-
-def bound_unsent(sock: socket.socket | None) -> None:
-    """Bounds what the kernel keeps for a client that does not read, where there is a way to."""
-    if sock is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

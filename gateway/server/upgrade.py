@@ -14,7 +14,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.errors import AccessError, RequestError, ServiceError, WavegateError
+from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.model import Principal
 from gateway.server.auth import SUBPROTOCOL, credentials
 from gateway.server.connections import Connections
@@ -99,7 +99,12 @@ class WebSocketDoor:
         if offered and SUBPROTOCOL not in offered:
             return None, RequestError("bad_protocol", f"Offer the subprotocol {SUBPROTOCOL}.")
         try:
+            self._services.admission.check_newcomer()
             given = credentials(request.headers, request.query, offered)
-            return (self._services.tenants.principal(given, origin=origin) if given.given else None), None
-        except AccessError as error:
+            if not given.given:
+                return None, None
+            principal = self._services.tenants.principal(given, origin=origin)
+            self._services.seats.check(principal.tenant)
+        except WavegateError as error:
             return None, error
+        return principal, None

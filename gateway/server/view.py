@@ -58,6 +58,7 @@ def session_created(session_id: str, principal: Principal, config: Config, limit
         {
             "concurrent_streams": limits.concurrent_streams,
             "listeners": limits.listeners,
+            "connections": limits.connections,
             "max_message_bytes": config.server.max_message_bytes,
             "retain_seconds": config.relay.retain_seconds,
             "max_stream_bytes": config.relay.max_stream_bytes,

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -24,10 +24,12 @@ from gateway.quota.memory import MemoryLedger
 from gateway.relay.hub import Hub
 from gateway.relay.ports import Encodings, Ledger, Source
 from gateway.relay.stream import Stream
+from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.connections import Connections
 from gateway.server.rest import errors
+from gateway.server.seats import Seats
 from gateway.server.session import ClientSession, Services
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
@@ -149,6 +151,29 @@ def new_stream(**fields: Any) -> Stream:
     return Stream(RENDITION, TENANT, song(**fields), [], instruments(), workshop())
 
 
+@dataclass
+class Room:
+    """How much room there is, and how much of it is taken: 0 of each is a gateway without limits."""
+
+    limit: int = 0
+    memory: int = 0
+    occupied: int = 0
+    resident: int = 0
+    clock: Clock = field(default_factory=Clock)
+
+    def admission(self, recorder: Recorder) -> Admission:
+        """Whoever is refused may come back in two seconds."""
+        return Admission(
+            self.limit,
+            self.memory,
+            lambda: self.occupied,
+            lambda: self.resident,
+            recorder,
+            self.clock,
+            lambda low, high: low,
+        )
+
+
 @asynccontextmanager
 async def services(
     source: Source,
@@ -159,6 +184,7 @@ async def services(
     demo: bool = False,
     recorder: Recorder | None = None,
     encodings: Encodings | None = None,
+    room: Room | None = None,
 ) -> AsyncIterator[Services]:
     """A hub with the tenants acme and other, and all that a session needs; what still runs at the end is cancelled."""
     config = config or Config()
@@ -184,7 +210,9 @@ async def services(
             transcode=config.transcode,
         ) as hub,
     ):
-        yield Services(hub, tenants, config, tasks, lambda: "se_1")
+        admission = (room or Room()).admission(recorder)
+        seats = Seats(tenants.limits, recorder, lambda low, high: low)
+        yield Services(hub, tenants, config, tasks, lambda: "se_1", admission, seats)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from gateway.errors import (
 
 SOURCE = Path(gateway.__file__).parent
 TREE = {"WavegateError", "RequestError", "AccessError", "LimitError", "UpstreamError", "ServiceError"}
-STATUSES = {400, 401, 403, 404, 405, 409, 413, 415, 416, 422, 429, 500, 501, 502, 503, 504}
+STATUSES = {400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 422, 429, 500, 501, 502, 503, 504}
 
 # What a close code means to a client that gets it, by the public contract.
 DONE = {1000}
@@ -85,12 +85,14 @@ def test_a_row_fits_the_contract(code: str) -> None:
 def test_the_retry_flag_agrees_with_the_close_code(code: str) -> None:
     """What ends for good is not to be tried again; what says to back off or to come back is.
 
-    Two rows differ, both by the contract: a request that the provider refused is as wrong the next time, and a budget
-    that is used up today is there again tomorrow.
+    Three rows differ: a request that the provider refused is as wrong the next time, a budget that is used up today is
+    there again tomorrow, and a body that was too slow, which is no session's, may be faster.
     """
     handling = HANDLING[code]
     if code == "upstream_refused":
         assert (handling.close, handling.retryable) == (4103, False)
+    elif code == "request_timeout":
+        assert (handling.status, handling.retryable) == (408, True)
     elif handling.close in BACK_OFF | COME_BACK | BUDGET:
         assert handling.retryable
     else:

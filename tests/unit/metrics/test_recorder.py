@@ -38,6 +38,7 @@ VERBS: list[tuple[Callable[[Recorder], None], str, dict[str, str], float]] = [
     (lambda r: r.listener_left("http", "mp3"), "listeners", {"transport": "http", "codec": "mp3"}, -1.0),
     (lambda r: r.websocket_closed(1000), "websocket_closes_total", {"code": "1000"}, 1.0),
     (lambda r: r.quota_rejected("acme", "rate"), "quota_rejections_total", {"tenant": "acme", "reason": "rate"}, 1.0),
+    (lambda r: r.refused("memory"), "refusals_total", {"reason": "memory"}, 1.0),
     (
         lambda r: r.audio_seconds("acme", "settled", 12.5),
         "audio_seconds_total",

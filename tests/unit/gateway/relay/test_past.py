@@ -1,6 +1,7 @@
 """Tests of what is remembered of a log that was given up.
 
 Invariant under test: each chunk that was retained, and the one that was to come, has its moment; nothing else has.
+It must not know how a log is given up.
 """
 
 from gateway.relay.past import Past

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.config.schema import Limits
+from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.server.audio import AudioDoor
@@ -24,9 +24,9 @@ from gateway.server.connections import Connections
 from gateway.server.rest import Rest, answer, refusal
 from gateway.server.session import Services
 from metrics.recorder import Recorder
-from tests.support.relay import Clock, ScriptedLedger, ScriptedSource, mp3_frames, within
+from tests.support.relay import TENANT, Clock, ScriptedLedger, ScriptedSource, mp3_frames, song, within
 from tests.support.scissors import Scissors
-from tests.support.server import AUTHORIZED, OTHER_KEY, exchange, served, services, soon
+from tests.support.server import AUTHORIZED, KEY, OTHER_KEY, Room, dial, exchange, served, services, soon
 
 ORDER = {"input": {"prompt": "a song of five words"}}
 FRAMES = mp3_frames(40)
@@ -40,8 +40,10 @@ async def door(
     """The routes of the door and a client of the tenant acme."""
     async with services(ScriptedSource(*steps), **options) as room:
         audio = AudioDoor(room.hub, Connections(room.config, Recorder(), Clock()), Clock())
+        clip = ClipDoor(room.hub, Scissors())
+        rest = Rest(room.hub, room.tenants, room.config, audio, clip, room.admission)
         async with (
-            served(*Rest(room.hub, room.tenants, room.config, audio, ClipDoor(room.hub, Scissors())).routes()) as port,
+            served(*rest.routes()) as port,
             aiohttp.ClientSession(
                 f"http://127.0.0.1:{port}", headers=AUTHORIZED, timeout=aiohttp.ClientTimeout(20)
             ) as http,
@@ -141,6 +143,48 @@ async def test_a_gateway_that_stops_takes_no_order() -> None:
             assert response.headers["Retry-After"] == "1"
         async with http.get("/v1/streams") as response:
             assert response.status == 200
+
+
+@pytest.mark.parametrize("full", [{"limit": 1, "occupied": 2}, {"memory": 10, "resident": 11}])
+async def test_a_gateway_that_is_full_begins_nothing(full: dict[str, int]) -> None:
+    """An order, a listener and a clip are told when to come back; what is there can still be seen and ended."""
+    room = Room(**full)
+    async with door(*SONG, room=room) as (http, services_):
+        stream = await services_.hub.create(TENANT, song(), [])
+        path = f"/v1/streams/{stream.id}"
+        for method, address in (("POST", "/v1/streams"), ("GET", f"{path}/audio.mp3"), ("GET", f"{path}/clip.mp3")):
+            async with http.request(method, address, json=ORDER) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (503, "overloaded")
+                assert response.headers["Retry-After"] == "2"
+                assert response.headers["Connection"] == "close", "it holds no place of those who come next"
+        for method, address in (("GET", "/v1/streams"), ("GET", path), ("DELETE", path)):
+            async with http.request(method, address) as response:
+                assert response.status == 200
+        room.occupied = room.resident = 0
+        room.clock.at += 1.0
+        for door_ in ("audio.mp3", "clip.mp3"):
+            async with http.get(f"{path}/{door_}") as response:
+                assert response.status == 200
+
+
+async def test_an_order_that_does_not_come_in_time_is_ended() -> None:
+    """408 and the end of the connection; nothing was ordered."""
+    config = Config(server=Server(handshake_timeout=0.05))
+    async with door(*SONG, config=config) as (http, room):
+        assert http._base_url is not None
+        head = (
+            "POST /v1/streams HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {KEY}\r\nContent-Length: 100\r\n\r\n"
+        )
+        async with dial(int(http._base_url.port or 0)) as (reader, writer):
+            writer.write(head.encode() + b'{"input": ')
+            answer_head, _, body = (await reader.readuntil(b"}}")).partition(b"\r\n\r\n")
+            assert answer_head.startswith(b"HTTP/1.1 408")
+            assert b"\r\nConnection: close" in answer_head
+            assert json.loads(body)["error"]["code"] == "request_timeout"
+            writer.write(bytes(90))
+            assert await reader.read() == b""
+        assert list(room.hub.streams) == []
 
 
 async def test_who_does_not_say_who_it_is_is_told_how() -> None:

@@ -5,10 +5,9 @@ It must not know what bytes mean.
 """
 
 import asyncio
-import socket
 
 from gateway.relay.listener import BATCH_BYTES, Listener, OnLag
-from gateway.server.transport import NOWHERE, UNSENT_BYTES, SocketTransport, bound_unsent
+from gateway.server.transport import NOWHERE, SocketTransport
 from tests.support.relay import Clock, Pipe, new_channel
 from tests.support.server import Wire
 
@@ -51,16 +50,6 @@ async def test_nothing_is_piled_up_in_user_space() -> None:
     """From the first moment on a socket that takes no more stops its listeners, and one that is empty calls them."""
     _, wire, _ = connected()
     assert wire.marks == (0, 0)
-
-
-def test_what_the_kernel_keeps_is_bounded_where_it_can_be() -> None:
-    """A socket gets its bound; one that knows of no such thing, and none at all, are taken as they are."""
-    with socket.socket() as sock:
-        bound_unsent(sock)
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
-    with socket.socket(socket.AF_UNIX) as other:
-        bound_unsent(other)
-    bound_unsent(None)
 
 
 def test_a_connection_without_a_socket_takes_everything_and_keeps_nothing() -> None:

@@ -18,13 +18,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Config, Limits, Server
 from gateway.server import upgrade
 from gateway.server.connections import Connections
+from gateway.server.session import Services
 from gateway.server.upgrade import WebSocketDoor
 from metrics.recorder import Recorder
-from tests.support.relay import Clock, ScriptedSource
-from tests.support.server import KEY, dial, exchange, served, services
+from tests.support.relay import TENANT, Clock, ScriptedSource
+from tests.support.server import KEY, OTHER_KEY, Room, dial, exchange, served, services, soon
 
 HANDSHAKE = {
     "Host": "gateway.test",
@@ -54,6 +55,7 @@ class Place:
 
     port: int
     connections: Connections
+    services: Services
 
     @property
     def url(self) -> str:
@@ -70,12 +72,12 @@ class Place:
 
 
 @asynccontextmanager
-async def place(config: Config | None = None) -> AsyncIterator[Place]:
-    async with services(ScriptedSource(), config=config) as room:
+async def place(config: Config | None = None, **options: Any) -> AsyncIterator[Place]:
+    async with services(ScriptedSource(), config=config, **options) as room:
         connections = Connections(room.config, Recorder(), Clock())
         door = WebSocketDoor(room, connections, Recorder(), Clock())
         async with served(web.get("/v1/ws", door.handle)) as port, asyncio.timeout(10):
-            yield Place(port, connections)
+            yield Place(port, connections, room)
             await connections.close(5.0)
 
 
@@ -190,6 +192,41 @@ async def test_a_gateway_that_stops_takes_no_connection() -> None:
                 await socket.recv()
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "going_away;retry_after_ms=1000")
+
+
+@pytest.mark.parametrize("full", [{"limit": 1, "occupied": 2}, {"memory": 10, "resident": 11}])
+async def test_a_gateway_that_is_full_takes_no_connection(full: dict[str, int]) -> None:
+    """A program gets 503 and a time to wait, a page 1013; without looking at who it is."""
+    room = Room(**full)
+    async with place(room=room) as there:
+        for headers in (KNOWN, {"Authorization": "Bearer nobody"}):
+            assert await there.refused(request(headers)) == (503, "overloaded")
+        head, _ = await exchange(there.port, request(KNOWN | {"Connection": "Upgrade, close"}))
+        assert b"\r\nRetry-After: 2\r\n" in head
+        async with connect(there.url, origin="https://page.example", compression=None) as socket:
+            assert json.loads(await socket.recv())["error"]["code"] == "overloaded"
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, "overloaded;retry_after_ms=2000")
+        room.occupied = room.resident = 0
+        room.clock.at += 1.0
+        async with connect(there.url, additional_headers=KNOWN, compression=None) as socket:
+            assert json.loads(await socket.recv())["type"] == "session.created"
+
+
+async def test_a_tenant_without_a_place_is_refused_and_others_are_not() -> None:
+    """429 for a program; the place is free again when the one who had it has gone."""
+    async with place(limits=Limits(connections=1)) as there:
+        async with connect(there.url, additional_headers=KNOWN, compression=None) as first:
+            assert json.loads(await first.recv())["limits"]["connections"] == 1
+            assert await there.refused(request(KNOWN)) == (429, "concurrency_exceeded")
+            other = {"Authorization": f"Bearer {OTHER_KEY}"}
+            async with connect(there.url, additional_headers=other, compression=None) as second:
+                assert json.loads(await second.recv())["tenant"] == "other"
+        await soon(lambda: there.services.seats.taken(TENANT) == 0)
+        async with connect(there.url, additional_headers=KNOWN, compression=None) as again:
+            assert json.loads(await again.recv())["type"] == "session.created"
 
 
 async def test_a_client_that_is_gone_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

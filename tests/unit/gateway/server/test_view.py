@@ -66,11 +66,14 @@ def test_a_session_is_told_every_limit_it_may_run_into() -> None:
         server=Server(max_message_bytes=1234),
         relay=Relay(retain_seconds=60.0, retain_bytes=9999, max_stream_bytes=5678, live_lag=2.0, stall_timeout=9.0),
     )
-    created = session_created("se_1", Principal(TENANT, "0123abcd"), config, Limits(concurrent_streams=2, listeners=3))
+    created = session_created(
+        "se_1", Principal(TENANT, "0123abcd"), config, Limits(concurrent_streams=2, listeners=3, connections=4)
+    )
     assert (created.session_id, created.tenant) == ("se_1", "acme")
     assert created.limits == {
         "concurrent_streams": 2,
         "listeners": 3,
+        "connections": 4,
         "max_message_bytes": 1234,
         "retain_seconds": 60.0,
         "max_stream_bytes": 5678,

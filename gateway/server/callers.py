@@ -1,0 +1,95 @@
+"""Connections that are still the HTTP server's: how many there are, and which have not said yet what they want.
+
+Invariant: no timer per connection; those that have not made a whole request yet stand in the order in which they came,
+and one that has not in time is cut. A connection that is taken over or gone is no caller any more.
+It must not know what is asked for.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from metrics.recorder import Recorder
+
+# How long a kept-alive connection may wait for the next request and the whole of its head. Proxies keep theirs for
+# 60 s: closing first, we would now and then close on a request that is on its way.
+KEEP_ALIVE_SECONDS = 75.0
+# How long the rest of a refused body is still read, so that the answer is not lost in a reset connection.
+LINGER_SECONDS = 2.0
+
+
+class Callers:
+    """The registry. `seconds` is the time that a connection has until the head of its first request is whole."""
+
+    def __init__(self, seconds: float, recorder: Recorder, now: Callable[[], float]) -> None:
+        self.seconds = seconds
+        self._recorder = recorder
+        self._now = now
+        self._all: set[Caller] = set()
+        self._silent: dict[Caller, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def silent(self) -> int:
+        """How many have made no request yet."""
+        return len(self._silent)
+
+    def came(self, caller: "Caller") -> None:
+        self._all.add(caller)
+        self._silent[caller] = self._now()
+
+    def spoke(self, caller: "Caller") -> None:
+        self._silent.pop(caller, None)
+
+    def left(self, caller: "Caller") -> None:
+        self._all.discard(caller)
+        self._silent.pop(caller, None)
+
+    def sweep(self) -> None:
+        """Cuts those whose time is over."""
+        now = self._now()
+        while self._silent:
+            caller, since = next(iter(self._silent.items()))
+            if since > now - self.seconds:
+                break
+            del self._silent[caller]
+            self._recorder.refused("late")
+            caller.cut()
+
+
+class Caller(web.RequestHandler):
+    """aiohttp's protocol of one connection, which tells the registry what becomes of it."""
+
+    __slots__ = ("_callers",)
+
+    def __init__(self, server: web.Server, callers: Callers) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is no log, and only the default is typed
+            keepalive_timeout=max(KEEP_ALIVE_SECONDS, callers.seconds),
+            lingering_time=LINGER_SECONDS,
+        )
+        self._callers = callers
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._callers.came(self)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._request_count:
+            self._callers.spoke(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The socket is gone, or somebody else's from now on."""
+        super().connection_lost(exc)
+        self._callers.left(self)
+
+    def cut(self) -> None:
+        """Closes at once."""
+        if self.transport is not None:
+            self.transport.abort()
