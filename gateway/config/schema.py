@@ -191,7 +191,7 @@ class Tenant(Section, frozen=True):
         list[Origin], "Web origins whose pages may connect; a connection without an Origin header is not a page."
     ] = []
     abandon: Annotated[
-        Abandon, "When the last listener leaves: finish, cancel, or a grace time such as 30s.", PENDING
+        Abandon, "When the last listener has left: finish, cancel, or a grace time such as 30s; an order may differ."
     ] = "finish"
     weight: Annotated[Weight, "Share of the provider while tenants wait for it: 2 is admitted twice as often as 1."] = (
         1.0

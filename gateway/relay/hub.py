@@ -20,6 +20,7 @@ from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
+from gateway.relay.order import Order
 from gateway.relay.ports import Encodings, Ledger, ListenerTransport, Source
 from gateway.relay.renditions import Workshop
 from gateway.relay.since import Since, locate
@@ -92,35 +93,31 @@ class Hub:
 
     # -- streams ---------------------------------------------------------------------------------------------------
 
-    async def share(
-        self, tenant: TenantId, request: GenerationRequest, warnings: list[str], grace: float | None = None
-    ) -> tuple[Stream, bool]:
-        """The tenant's own stream of this very song, if one runs or is kept from its first sound; else buys it.
+    async def order(self, order: Order) -> tuple[Stream, bool]:
+        """The stream that was ordered, and whether it was there already, to be shared.
 
-        Tells whether it was there. Of many who order it at once one pays. Raises as `create` does.
+        Of many who order the same song at once, to share it, one pays. Raises as `create` does.
         """
-        song = (tenant, request)
+        if not order.share:
+            return await self.create(order), False
+        song = (order.tenant, order.request)
         while (ordering := self._ordering.get(song)) is not None:
             await asyncio.wait([ordering])
         known = self._streams.get(self._songs.get(song, StreamId("")))
         if known is not None and known.shareable:
-            known.attention.extend(grace)
+            known.attention.extend(order.grace)
             return known, True
         ordering = self._ordering[song] = asyncio.get_running_loop().create_future()
         try:
-            return await self.create(tenant, request, warnings, grace), False
+            return await self.create(order), False
         finally:
             del self._ordering[song]
             ordering.set_result(None)
 
-    async def create(
-        self, tenant: TenantId, request: GenerationRequest, warnings: list[str], grace: float | None = None
-    ) -> Stream:
-        """Buys a song, which goes on for `grace` seconds when everybody has left, or to its end.
-
-        Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping.
-        """
+    async def create(self, order: Order) -> Stream:
+        """Buys a song. Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping."""
         self._check_open()
+        tenant, request = order.tenant, order.request
         rendition = self._new_rendition()
         try:
             await self._ledger.reserve(tenant, rendition.stream_id)
@@ -132,8 +129,7 @@ class Hub:
         except ServiceError:
             await self._ledger.settle(rendition.stream_id, 0.0)
             raise
-        workshop = self._workshop(rendition.stream_id)
-        stream = Stream(rendition, tenant, request, warnings, self._instruments, workshop, grace)
+        stream = Stream(rendition, order, self._instruments, self._workshop(rendition.stream_id))
         self._streams[stream.id] = stream
         self._songs[tenant, request] = stream.id
         stream.start(self._tasks, self._source, self._ledger)

@@ -15,19 +15,18 @@ from gateway.model import (
     Accepted,
     AudioDelta,
     Finished,
-    GenerationRequest,
     Queued,
     RenditionId,
     SourceEvent,
     Status,
     StreamId,
-    TenantId,
 )
 from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
 from gateway.relay.attention import Attention
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
+from gateway.relay.order import Order
 from gateway.relay.outcome import Bill
 from gateway.relay.ports import Ledger, Source
 from gateway.relay.rendition import NativeRendition
@@ -51,25 +50,20 @@ def queued(stream_id: StreamId, place: Queued) -> StreamQueued:
 
 
 class Stream:
-    """One generation and what has become of it: `native` is its channel in the provider's own format.
-
-    `grace` is how long it goes on when everybody has left, in seconds; None is to its end.
-    """
+    """One generation and what has become of it: `native` is its channel in the provider's own format."""
 
     def __init__(
         self,
         rendition: RenditionId,
-        tenant: TenantId,
-        request: GenerationRequest,
-        warnings: list[str],
+        order: Order,
         instruments: Instruments,
         workshop: Workshop,
-        grace: float | None = None,
     ) -> None:
+        request = order.request
         self.id: StreamId = rendition.stream_id
-        self.tenant = tenant
+        self.tenant = order.tenant
         self.request = request
-        self.warnings = warnings
+        self.warnings = order.warnings
         self.created_at = instruments.time()
         self.finished_at: float | None = None
         self.status = Status.QUEUED
@@ -79,7 +73,7 @@ class Stream:
         self.simulated: bool | None = None
         self.lyrics = request.lyrics
         self.bill = Bill(0.0, settled=False)
-        self.attention = Attention(grace, instruments.now)
+        self.attention = Attention(order.grace, instruments.now)
         self._instruments = instruments
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]

@@ -94,6 +94,11 @@ class Tenants:
         found = self._by_id.get(tenant)
         return found.limits if found else Limits()
 
+    def abandon(self, tenant: TenantId) -> str:
+        """What becomes of its streams when everybody has left; those of a tenant that is gone are finished."""
+        found = self._by_id.get(tenant)
+        return found.abandon if found else "finish"
+
     def weight(self, tenant: TenantId) -> float:
         """Its share of the provider while tenants wait; a tenant that is gone has a new one's."""
         found = self._by_id.get(tenant)

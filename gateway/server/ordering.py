@@ -12,10 +12,12 @@ from typing import Any
 from msgspec.structs import fields
 
 from gateway.errors import RequestError
-from gateway.model import GenerationRequest, Mode
+from gateway.model import GenerationRequest, Mode, TenantId
 from gateway.protocol.families import family_of
 from gateway.protocol.family import ModelFamily
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
+from gateway.relay.attention import grace_of
+from gateway.relay.order import Order
 from gateway.relay.wishes import possible
 
 
@@ -25,6 +27,16 @@ def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
         return []
     several = choice if isinstance(choice, list) else [choice]
     return [FormatSpec(wish) if isinstance(wish, str) else wish for wish in several]
+
+
+def order_of(body: CreateBody | StreamCreate, tenant: TenantId, abandon: str, default_model: str) -> Order:
+    """The order of this tenant, whose own policy for streams that everybody has left is `abandon`.
+
+    Raises RequestError naming the field that is wrong.
+    """
+    request, warnings = request_of(body, default_model)
+    grace = grace_of(abandon if body.abandon is None else body.abandon)
+    return Order(tenant, request, body.share, grace, warnings)
 
 
 def request_of(body: CreateBody | StreamCreate, default_model: str) -> tuple[GenerationRequest, list[str]]:
@@ -40,10 +52,6 @@ def request_of(body: CreateBody | StreamCreate, default_model: str) -> tuple[Gen
     warnings = family.check(request)
     if wished:
         possible(wished)
-    if body.share:
-        warnings.append("`share` is not in force in this version: a generation of its own was started.")
-    if body.abandon not in (None, "finish"):
-        warnings.append("`abandon` is not in force in this version: the stream goes on when nobody listens.")
     return request, warnings
 
 

@@ -22,7 +22,7 @@ from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants, credentials
 from gateway.server.clip import ClipDoor
-from gateway.server.ordering import request_of
+from gateway.server.ordering import order_of
 from gateway.server.view import stream_info
 
 logger = logging.getLogger("wavegate.rest")
@@ -110,10 +110,11 @@ class Rest:
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
         body = await self._body(request)
-        song, warnings = request_of(decode_create(body), self._config.upstream.model)
-        stream = await self._hub.create(principal.tenant, song, warnings)
+        abandon = self._tenants.abandon(principal.tenant)
+        order = order_of(decode_create(body), principal.tenant, abandon, self._config.upstream.model)
+        stream, shared = await self._hub.order(order)
         info = stream_info(stream, str(request.url.origin()))
-        return answer(info, 201, {"Location": f"/v1/streams/{stream.id}"})
+        return answer(info, 200 if shared else 201, {"Location": f"/v1/streams/{stream.id}"})
 
     async def _body(self, request: web.Request) -> bytes:
         """The whole body. Raises RequestError when it does not come in time."""

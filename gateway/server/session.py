@@ -25,7 +25,7 @@ from gateway.relay.wishes import possible
 from gateway.server.admission import Admission
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
-from gateway.server.ordering import request_of, wishes
+from gateway.server.ordering import order_of, wishes
 from gateway.server.seats import Seats
 from gateway.server.view import session_created, stream_info
 from gateway.server.websocket import WebSocketConnection
@@ -160,10 +160,12 @@ class ClientSession:
     async def _create(self, message: messages.StreamCreate) -> None:
         try:
             self._services.admission.check_order()
-            song, warnings = request_of(message, self._services.config.upstream.model)
-            self._checked(message)
             assert self._principal is not None
-            stream = await self._services.hub.create(self._principal.tenant, song, warnings)
+            tenant = self._principal.tenant
+            abandon = self._services.tenants.abandon(tenant)
+            order = order_of(message, tenant, abandon, self._services.config.upstream.model)
+            self._checked(message)
+            stream, _ = await self._services.hub.order(order)
             self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
             if self._connection.conversation is self:
                 self._attach(stream, message)

@@ -11,6 +11,7 @@ from gateway.config.schema import Limits, Relay, Transcode
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, TenantId
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
+from gateway.relay.order import Order
 from gateway.relay.since import FromStart
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
@@ -55,7 +56,7 @@ class House:
 
     async def create(self, tenant: TenantId = TENANT) -> Stream:
         self.time.at += 1.0
-        return await self.hub.create(tenant, song(), ["a warning"])
+        return await self.hub.create(Order(tenant, song(), warnings=["a warning"]))
 
     async def finish(self, tenant: TenantId = TENANT) -> Stream:
         stream = await self.create(tenant)

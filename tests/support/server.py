@@ -22,6 +22,7 @@ from gateway.config.secret import key_hash
 from gateway.model import Principal, SourceEvent
 from gateway.quota.memory import MemoryLedger
 from gateway.relay.hub import Hub
+from gateway.relay.order import Order
 from gateway.relay.ports import Encodings, Ledger, Source
 from gateway.relay.stream import Stream
 from gateway.server.admission import Admission
@@ -148,7 +149,7 @@ def new_line(*, max_size: int = 65536, clock: Clock | None = None) -> Line:
 
 def new_stream(**fields: Any) -> Stream:
     """A stream that nobody feeds; `fields` are those of its song."""
-    return Stream(RENDITION, TENANT, song(**fields), [], instruments(), workshop())
+    return Stream(RENDITION, Order(TENANT, song(**fields)), instruments(), workshop())
 
 
 @dataclass
@@ -265,7 +266,7 @@ class AudioPlace:
     connections: Connections
 
     async def stream(self, form: str = "mp3") -> Stream:
-        return await self.room.hub.create(TENANT, song(form=form), [])
+        return await self.room.hub.create(Order(TENANT, song(form=form)))
 
     def head(
         self, stream: Stream, query: str = "", *, version: str = "1.1", method: str = "GET", more: str = ""

@@ -148,10 +148,10 @@ def test_every_mistake_in_a_configuration_is_named(tmp_path: Path, capsys: pytes
 def test_what_is_not_in_force_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A key that does nothing yet is good, and said to do nothing."""
     file = tmp_path / "wavegate.yaml"
-    file.write_text("tenants: [{id: acme, abandon: cancel}]\n", encoding="utf-8")
+    file.write_text("tenants: [{id: acme, limits: {streams_per_minute: 1}}]\n", encoding="utf-8")
     assert run("check-config", str(file)) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("warning: tenants[0].abandon")
+    assert said.err.startswith("warning: tenants[0].limits.streams_per_minute")
     assert said.out == f"{file}: good\n"
 
 

@@ -201,7 +201,6 @@ def test_pending_keys_warn(write: Write) -> None:
         "tenants: [{id: a}, {id: b, abandon: cancel, limits: {streams_per_minute: 1, listeners: 1}}]\n"
     )
     assert load(path, {}).warnings == [
-        "tenants[1].abandon: is set, but not in force in this version",
         "tenants[1].limits.streams_per_minute: is set, but not in force in this version",
         "quota.store: is set, but not in force in this version",
     ]

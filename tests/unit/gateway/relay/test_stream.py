@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
+from gateway.relay.order import Order
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
@@ -37,7 +38,7 @@ ALL = (Accepted("req-1", simulated=True), AudioDelta(SONG[:5000]), AudioDelta(SO
 def new_stream(
     request: SongRequest | None = None, recorder: Recorder | None = None, clock: Clock | None = None
 ) -> Stream:
-    return Stream(RENDITION, TENANT, request or song(), [], instruments(recorder, clock), workshop())
+    return Stream(RENDITION, Order(TENANT, request or song()), instruments(recorder, clock), workshop())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, Status
+from gateway.relay.order import Order
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
@@ -44,7 +45,7 @@ class Scene:
     def __init__(self, *steps: SourceEvent | Exception | asyncio.Event, form: str = "mp3") -> None:
         self.recorder = Recorder()
         tools = replace(instruments(self.recorder), time=Clock(77.0))
-        self.stream = Stream(RENDITION, TENANT, song(form=form), [], tools, workshop())
+        self.stream = Stream(RENDITION, Order(TENANT, song(form=form)), tools, workshop())
         self.source = ScriptedSource(*steps)
         self.ledger = ScriptedLedger()
         self.pipe = Pipe()

@@ -9,7 +9,8 @@ import pytest
 from gateway.errors import RequestError
 from gateway.model import Mode, SpeechInput, SpeechRequest
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
-from gateway.server.ordering import request_of, wishes
+from gateway.server.ordering import order_of, request_of, wishes
+from tests.support.relay import TENANT
 
 WORDS = InputSpec(prompt="a song of five words")
 
@@ -134,18 +135,24 @@ def test_the_providers_limits_are_checked_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("asked", "policy", "grace"),
     [
-        ({}, []),
-        ({"abandon": "finish"}, []),
-        ({"share": True}, ["`share`"]),
-        ({"abandon": "cancel"}, ["`abandon`"]),
-        ({"share": True, "abandon": "30s"}, ["`share`", "`abandon`"]),
+        (None, "finish", None),
+        (None, "cancel", 0.0),
+        (None, "30s", 30.0),
+        ("finish", "cancel", None),
+        ("2.5s", "finish", 2.5),
     ],
 )
-def test_what_is_not_in_force_draws_a_warning(fields: dict[str, object], words: list[str]) -> None:
-    """A field that does nothing yet is said to do nothing, never silently dropped."""
-    _, warnings = request_of(CreateBody(WORDS, **fields), "fun-music-v1")  # type: ignore[arg-type]  # fields by name
-    assert len(warnings) == len(words)
-    for warning, word in zip(warnings, words, strict=True):
-        assert warning.startswith(word)
+def test_an_order_may_differ_from_its_tenants_policy(asked: str | None, policy: str, grace: float | None) -> None:
+    """What becomes of a song that everybody has left is the tenant's to say, and the order's to change."""
+    order = order_of(CreateBody(WORDS, abandon=asked, share=True), TENANT, policy, "fun-music-v1")
+    assert (order.tenant, order.grace, order.share, order.warnings) == (TENANT, grace, True, [])
+    assert order.request == request_of(CreateBody(WORDS), "fun-music-v1")[0]
+
+
+def test_a_policy_that_is_none_is_refused() -> None:
+    """Before anything is spent."""
+    with pytest.raises(RequestError) as refused:
+        order_of(StreamCreate(input=WORDS, abandon="later"), TENANT, "finish", "fun-music-v1")
+    assert refused.value.param == "abandon"

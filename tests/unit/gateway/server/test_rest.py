@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
+from gateway.relay.order import Order
 from gateway.server.audio import AudioDoor
 from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
@@ -67,13 +68,17 @@ async def test_an_order_answers_with_the_stream_and_where_it_is() -> None:
         assert [stream.id for stream in room.hub.streams] == [document["id"]]
 
 
-async def test_what_is_not_in_force_is_said_with_the_order() -> None:
-    """A warning stands in the document of the stream, there and at every later look."""
+async def test_a_song_that_is_shared_is_answered_as_one_that_was_there() -> None:
+    """The first buyer hears 201, the second of the same song 200 and the same stream; without `share` it is another."""
     async with door(*SONG) as (http, _):
-        async with http.post("/v1/streams", json=ORDER | {"share": True}) as response:
-            document = await response.json()
-        async with http.get(f"/v1/streams/{document['id']}") as response:
-            assert len((await response.json())["warnings"]) == len(document["warnings"]) == 1
+        answers = []
+        for share in (True, True, False):
+            async with http.post("/v1/streams", json=ORDER | {"share": share}) as response:
+                answers.append((response.status, (await response.json())["id"], response.headers["Location"]))
+        assert [status for status, *_ in answers] == [201, 200, 201]
+        assert answers[0][1:] == answers[1][1:] != answers[2][1:]
+        async with http.post("/v1/streams", json=ORDER | {"abandon": "later"}) as response:
+            assert (response.status, (await response.json())["error"]["param"]) == (400, "abandon")
 
 
 async def test_streams_are_listed_newest_first_and_to_their_tenant_alone() -> None:
@@ -150,7 +155,7 @@ async def test_a_gateway_that_is_full_begins_nothing(full: dict[str, int]) -> No
     """An order, a listener and a clip are told when to come back; what is there can still be seen and ended."""
     room = Room(**full)
     async with door(*SONG, room=room) as (http, services_):
-        stream = await services_.hub.create(TENANT, song(), [])
+        stream = await services_.hub.create(Order(TENANT, song()))
         path = f"/v1/streams/{stream.id}"
         for method, address in (("POST", "/v1/streams"), ("GET", f"{path}/audio.mp3"), ("GET", f"{path}/clip.mp3")):
             async with http.request(method, address, json=ORDER) as response:

@@ -15,6 +15,7 @@ from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SourceEvent, StreamId, TenantId
 from gateway.protocol.frames import unpack
+from gateway.relay.order import Order
 from gateway.server.session import MAX_WAITING
 from tests.support.relay import TENANT, ScriptedLedger, mp3_frames, song
 from tests.support.server import KEY, Talk, soon, talk
@@ -44,7 +45,7 @@ def kinds(messages: list[dict[str, Any]]) -> list[str]:
 
 async def started(there: Talk) -> str:
     """A running stream of this tenant that was ordered elsewhere."""
-    stream = await there.room.hub.create(TENANT, song(), [])
+    stream = await there.room.hub.create(Order(TENANT, song()))
     await soon(lambda: stream.native.end > 0)
     return stream.id
 
@@ -252,7 +253,7 @@ async def test_an_order_that_is_refused_is_answered_with_its_ref() -> None:
 async def test_a_stream_that_waits_for_its_turn_says_where_it_stands() -> None:
     """Whoever joins a queue that others have heard of already is told the place as well."""
     async with talk(Queued(3, 1.25), asyncio.Event()) as there:
-        stream = await there.room.hub.create(TENANT, song(), [])
+        stream = await there.room.hub.create(Order(TENANT, song()))
         await soon(lambda: stream.place is not None)
         there.answers()
         there.line.say(type="stream.attach", stream_id=stream.id)
@@ -298,7 +299,7 @@ async def test_a_mistake_in_an_attach_attaches_nothing() -> None:
     """A wrong framing, on_lag, since or format, and a stream of another tenant."""
     async with talk(*SONG[:2], asyncio.Event()) as there:
         mine = await started(there)
-        other = (await there.room.hub.create(TenantId("other"), song(), [])).id
+        other = (await there.room.hub.create(Order(TenantId("other"), song()))).id
         for fields, code in (
             ({"stream_id": mine, "framing": ""}, "invalid_request"),
             ({"stream_id": mine, "on_lag": ""}, "invalid_request"),

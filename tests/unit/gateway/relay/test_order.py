@@ -1,0 +1,16 @@
+"""Tests of what is ordered.
+
+Invariant under test: what is not said is the usual, and no two orders share their warnings.
+It must not know who carries an order out.
+"""
+
+from gateway.relay.order import Order
+from tests.support.relay import TENANT, song
+
+
+def test_the_usual_order() -> None:
+    """A generation of its own, to its end."""
+    order, other = Order(TENANT, song()), Order(TENANT, song())
+    assert (order.share, order.grace, order.warnings) == (False, None, [])
+    order.warnings.append("a warning")
+    assert other.warnings == []
