@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from gateway import __version__, log
-from gateway.bench.benches import BENCHES, LEAST_SECONDS, MOST_SECONDS, BenchError, Order
+from gateway.bench.benches import BENCHES, LEAST_SECONDS, MOST_LISTENERS, BenchError, Order
 from gateway.config.document import default_yaml
 from gateway.config.kinds import TenantName
 from gateway.config.load import ConfigError, load
@@ -96,8 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     benches = bench.add_subparsers(dest="bench", metavar="NAME", required=True)
     for name, known in BENCHES.items():
         one = benches.add_parser(name, help=known.help)
-        one.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of song; less is quicker (60)")
-        one.add_argument("--rounds", type=int, default=5, metavar="N", help="of what is measured in turns (5)")
+        seconds, rounds = known.seconds, known.rounds
+        one.add_argument("--seconds", type=float, default=seconds, metavar="S", help=f"{known.told} ({seconds:g})")
+        one.add_argument(
+            "--rounds", type=int, default=rounds, metavar="N", help=f"of what is measured in turns ({rounds})"
+        )
+        if known.listeners is not None:
+            one.add_argument("--listeners", type=int, metavar="N", help=f"at once ({known.listeners})")
         parts = ", ".join(f"{part}: {told}" for part, told in known.parts.items())
         one.add_argument("--only", action="append", choices=known.parts, metavar="PART", help=f"once or more; {parts}")
         one.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
@@ -243,16 +249,24 @@ def _listen(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    if not MOST_SECONDS >= options.seconds >= LEAST_SECONDS:
-        raise UsageError(f"--seconds is {LEAST_SECONDS:g} to {MOST_SECONDS:g}")
+    most = BENCHES[options.bench].most
+    if not most >= options.seconds >= LEAST_SECONDS:
+        raise UsageError(f"--seconds is {LEAST_SECONDS:g} to {most:g}")
     if options.rounds < 1:
         raise UsageError("--rounds is 1 or more")
-    order = Order(options.seconds, options.rounds, options.only or (), options.json, options.strict)
+    listeners = getattr(options, "listeners", None)
+    if listeners is not None and not MOST_LISTENERS >= listeners >= 1:
+        raise UsageError(f"--listeners is 1 to {MOST_LISTENERS}")
+    order = Order(options.seconds, options.rounds, options.only or (), options.json, options.strict, listeners)
+    # As Ctrl-C: whatever the bench has started is ended.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return BENCHES[options.bench].run(order, sys.stdout, sys.stderr)
     except BenchError as error:
         print(f"wavegate: {error}", file=sys.stderr)
         return FAILED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _new_key(options: argparse.Namespace) -> int:

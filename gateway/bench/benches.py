@@ -12,6 +12,7 @@ from typing import TextIO
 
 DONE, FAILED = 0, 1
 LEAST_SECONDS, MOST_SECONDS = 0.5, 180.0  # of a song, which is not endless
+MOST_LISTENERS = 19_000  # one process has so many files, where a system is not told otherwise
 
 
 class BenchError(Exception):
@@ -22,7 +23,7 @@ class BenchError(Exception):
 class Order:
     """What a user asks of a bench. `seconds` of song; `rounds` of what is repeated; `only` these parts, empty is all.
 
-    `json` is a file for the figures, `strict` makes a missed target a failure.
+    `json` is a file for the figures, `strict` makes a missed target a failure. `listeners` is None for the usual.
     """
 
     seconds: float
@@ -30,22 +31,53 @@ class Order:
     only: Sequence[str]
     json: Path | None
     strict: bool
+    listeners: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
     """`run` writes the table to its first stream, progress to its second, and gives the exit code. Raises BenchError.
 
-    `parts` are what it measures, in order, each with what it tells.
+    `parts` are what it measures, in order, each with what it tells. `seconds` and `rounds` are the usual ones, `most`
+    the longest, and `listeners` says how many are usual, where that can be chosen.
     """
 
     help: str
     parts: dict[str, str]
     run: Callable[[Order, TextIO, TextIO], int]
+    seconds: float = 60.0
+    rounds: int = 5
+    listeners: str | None = None
+    told: str = "of song; less is quicker"
+    most: float = MOST_SECONDS
 
 
 def _transcode(order: Order, out: TextIO, err: TextIO) -> int:
     from gateway.bench.transcode import run
+
+    return run(order, out, err)
+
+
+def _fanout(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.fanout import run
+
+    return run(order, out, err)
+
+
+def _joins(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.joins import run
+
+    return run(order, out, err)
+
+
+def _churn(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.churn import run
+
+    return run(order, out, err)
+
+
+def _latency(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.latency import run
 
     return run(order, out, err)
 
@@ -62,5 +94,50 @@ BENCHES: dict[str, Bench] = {
             "memory": "memory, threads and processes",
         },
         _transcode,
+    ),
+    "fanout": Bench(
+        "what it costs to give a song to very many listeners at once",
+        {
+            "websocket": "processor time a frame, memory a listener, and every byte checked",
+            "http": "the same over HTTP, by WebSocket",
+            "streams": "many streams by one",
+            "peers": "other servers beside it",
+        },
+        _fanout,
+        seconds=10.0,
+        rounds=3,
+        listeners="200, 2000 and 12000, 2000 in comparisons, 10000 on streams",
+        told="that are counted, once everybody has come",
+    ),
+    "joins": Bench(
+        "how fast very many come in while a song plays on",
+        {"websocket": "over WebSocket", "http": "over HTTP"},
+        _joins,
+        seconds=2.0,
+        rounds=3,
+        listeners="12000",
+        told="between one round and the next",
+    ),
+    "churn": Bench(
+        "whether anybody loses a byte while listeners come, go, break off, stall and come back",
+        {"churn": "every byte, everybody's end, and what is left behind"},
+        _churn,
+        seconds=180.0,
+        rounds=1,
+        listeners="2000",
+        told="of coming and going",
+        most=3600.0,
+    ),
+    "latency": Bench(
+        "how long sound takes through the gateway",
+        {
+            "first": "from the provider's first byte to the first listener's",
+            "relay": "from a chunk's last byte in to every listener's socket",
+        },
+        _latency,
+        seconds=60.0,
+        rounds=5,
+        listeners="1000",
+        told="half of them are counted",
     ),
 }

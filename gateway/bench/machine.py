@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from gateway import __version__
+
 UNKNOWN = "unknown"
 _TIMEOUT = 20.0
 
@@ -23,17 +25,21 @@ class Machine:
     processors: int
     model: str
     system: str
+    wavegate: str
     python: str
     av: str
     ffmpeg: str
     loop: str
+    aiohttp: str
+    websockets: str
     load: float
 
     def text(self) -> str:
         """Two lines."""
         return (
             f"{self.processors} processors ({self.model}), load {self.load:.1f}, {self.system}\n"
-            f"Python {self.python}, av {self.av}, ffmpeg {self.ffmpeg}, {self.loop}\n"
+            f"Wavegate {self.wavegate}, Python {self.python}, {self.loop}, aiohttp {self.aiohttp}, "
+            f"websockets {self.websockets}, av {self.av}, ffmpeg {self.ffmpeg}\n"
         )
 
 
@@ -45,10 +51,13 @@ def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
         processors=len(able(0)) if able is not None else os.cpu_count() or 1,
         model=_model(cpuinfo),
         system=f"{platform.system()} {platform.release()}",
+        wavegate=__version__,
         python=platform.python_version(),
         av=installed("av"),
         ffmpeg=ffmpeg_version(shutil.which("ffmpeg")),
         loop="asyncio" if uvloop == UNKNOWN else f"uvloop {uvloop}",
+        aiohttp=installed("aiohttp"),
+        websockets=installed("websockets"),
         load=os.getloadavg()[0],
     )
 

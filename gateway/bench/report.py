@@ -103,6 +103,8 @@ def _finite(value: float) -> float | None:
 
 
 def _measured(value: float, row: Row) -> str:
+    if math.isnan(value):
+        return "not measured"
     return f"{value:.{row.digits}f} {row.unit}".rstrip()
 
 

@@ -1,29 +1,20 @@
-"""The bench of the live transcoder: its parts in order, and a table of them.
+"""The bench of the live transcoder: its parts, and how much of everything is measured.
 
-Invariant: parts are measured one after the other, so none disturbs another, and each is printed as soon as it is done.
+Invariant: what a part needs and cannot have is told before anybody has waited.
 It must not know how a part measures.
 """
 
-import json
-import os
-import shutil
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TextIO
 
-from gateway.bench import capacity, container, conversion, first, loop, memory
-from gateway.bench.benches import BENCHES, DONE, FAILED, BenchError, Order
+from gateway.bench import capacity, container, conversion, first, loop, memory, runner
+from gateway.bench.benches import Order
 from gateway.bench.codecs import CODECS
-from gateway.bench.machine import machine
-from gateway.bench.progress import Progress
-from gateway.bench.report import Row, Section, document, summary, text
+from gateway.bench.report import Row
+from gateway.bench.runner import Tell
 from gateway.bench.song import song
 from gateway.bench.ticks import run_loop
-from gateway.bench.usage import others_cpu
-
-Tell = Callable[[str], None]
 
 HOW = {
     "cpu": "Whole conversions of an mp3 of 192 kbit/s in 250 ms steps, each in a process of one thread on one "
@@ -57,37 +48,10 @@ class Scale:
 
 def run(order: Order, out: TextIO, err: TextIO, scale: Scale | None = None) -> int:
     """Measures what is ordered. Raises BenchError."""
-    scale = scale or Scale()
-    bench = BENCHES["transcode"]
-    parts = [part for part in bench.parts if not order.only or part in order.only]
-    if "cpu" in parts:
+    amount = scale or Scale()
+    if "cpu" in runner.chosen("transcode", order):
         conversion.find_ffmpeg()  # here, so that nobody waits in vain
-    if order.json is not None:
-        _write(order.json, "")
-    here, width = machine(), shutil.get_terminal_size().columns
-    out.write(here.text())
-    sections = []
-    progress = Progress(err)
-    for part in parts:
-
-        def tell(what: str, part: str = part) -> None:
-            progress.tell(f"{part}: {what}")
-
-        begin, before = time.perf_counter(), others_cpu(os.getpid())
-        rows = measure(part, order, scale, tell)
-        after, seconds = others_cpu(os.getpid()), time.perf_counter() - begin
-        others = None if before is None or after is None else max(0.0, after - before) / seconds
-        section = Section(part, bench.parts[part], HOW[part], rows, others)
-        sections.append(section)
-        progress.clear()
-        out.write(text(section, width))
-        out.flush()
-    out.write(summary(sections))
-    if order.json is not None:
-        found = {"bench": "transcode", "machine": asdict(here), "seconds": order.seconds, "rows": document(sections)}
-        _write(order.json, json.dumps(found, indent=2) + "\n")
-    missed = any(row.verdict not in ("", "ok") for section in sections for row in section.rows)
-    return FAILED if missed and order.strict else DONE
+    return runner.run("transcode", order, out, err, lambda part, tell: measure(part, order, amount, tell), HOW)
 
 
 def measure(part: str, order: Order, scale: Scale, tell: Tell) -> list[Row]:
@@ -111,10 +75,3 @@ def measure(part: str, order: Order, scale: Scale, tell: Tell) -> list[Row]:
             return run_loop(capacity.measure(music, scale.encodes, order.seconds / 4))
         case _:
             return run_loop(memory.measure(music, scale.codecs, scale.held, tell))
-
-
-def _write(file: Path, words: str) -> None:
-    try:
-        file.write_text(words, encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"{file} cannot be written: {error.strerror}.") from None

@@ -7,7 +7,7 @@ that this cannot be measured here. It must not know what the processes do.
 import os
 import re
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,19 @@ def cpu_seconds(pid: int, proc: Path = PROC) -> float:
     """What a process has taken so far, to 10 ms."""
     user, system = _stat(proc / str(pid))[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def processor_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
+    """What these processes have taken so far, to the nanosecond: of the threads that they have now, all together."""
+    total = 0
+    for pid in pids:
+        folder = proc / str(pid) / "task"
+        try:
+            threads_of = [thread.name for thread in folder.iterdir()]
+        except OSError:
+            raise BenchError(f"this can be measured on Linux only, of processes that live: no {folder}.") from None
+        total += sum(int(_read(folder / name / "schedstat").split()[0]) for name in threads_of)
+    return total / 1e9
 
 
 def resident(pid: int, proc: Path = PROC) -> int:
@@ -73,6 +86,18 @@ def one_processor() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def split_processors() -> tuple[int, frozenset[int]]:
+    """The processor for what is measured, and those for the rest: others, where there is more than one.
+
+    Raises BenchError where processes cannot be bound to processors.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        raise BenchError("this can be measured on Linux only, where processes can be bound to processors.")
+    ours = os.sched_getaffinity(0)
+    first = min(ours)
+    return first, frozenset(ours - {first}) or frozenset({first})
 
 
 def raise_file_limit(wanted: int) -> None:

@@ -4,6 +4,7 @@ Invariant under test: an unknown name is answered with the known ones, and what 
 It must not measure anything.
 """
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,23 @@ def test_an_order_is_handed_on() -> None:
     assert chosen == Order(5.0, 2, ["cpu", "loop"], Path("f.json"), strict=True)
 
 
+def test_each_bench_has_what_is_usual_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a number of listeners where there are any."""
+    known = replace(BENCHES["transcode"], listeners="7", seconds=3.0, rounds=4, most=300.0)
+    monkeypatch.setitem(BENCHES, "fanout", known)
+    assert cli.main(["bench", "fanout"]) == 0
+    assert cli.main(["bench", "fanout", "--listeners", "11", "--seconds", "300"]) == 0
+    assert [Order(3.0, 4, (), None, strict=False), Order(300.0, 4, (), None, False, 11)] == CALLED
+    assert cli.main(["bench", "fanout", "--seconds", "301"]) == 2
+
+
+@pytest.mark.parametrize("listeners", ["0", "19001"])
+def test_listeners_beyond_reason_are_usage(listeners: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence and code 2."""
+    assert cli.main(["bench", "fanout", "--listeners", listeners]) == 2
+    assert capsys.readouterr().err == "wavegate: --listeners is 1 to 19000\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -65,6 +83,24 @@ def test_what_cannot_be_is_usage(arguments: tuple[str, ...], capsys: pytest.Capt
     """A sentence and code 2."""
     assert cli.main(["bench", "transcode", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"wavegate: {arguments[0]} is ")
+
+
+def test_a_bench_that_is_told_to_end_ends_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with Ctrl-C; afterwards the signal means what it meant before."""
+    before = signal.getsignal(signal.SIGTERM)
+    cleared: list[bool] = []
+
+    def run(order: Order, out: TextIO, err: TextIO) -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            cleared.append(True)
+        return 0
+
+    monkeypatch.setitem(BENCHES, "transcode", replace(BENCHES["transcode"], run=run))
+    assert cli.main(["bench", "transcode"]) == 1
+    assert cleared == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_cannot_be_measured_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

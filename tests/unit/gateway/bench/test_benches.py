@@ -7,10 +7,11 @@ It must not know how benches measure.
 import io
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
-from gateway.bench import transcode
+from gateway.bench import churn, fanout, joins, latency, transcode
 from gateway.bench.benches import BENCHES, DONE, Order
 
 
@@ -22,7 +23,11 @@ def test_the_table_costs_nothing_to_import() -> None:
     assert said.stdout == "[]\n"
 
 
-def test_the_bench_of_the_transcoder_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("transcode", transcode), ("fanout", fanout), ("joins", joins), ("churn", churn), ("latency", latency)],
+)
+def test_a_bench_is_called(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what was ordered."""
     seen: list[object] = []
 
@@ -30,7 +35,7 @@ def test_the_bench_of_the_transcoder_is_called(monkeypatch: pytest.MonkeyPatch) 
         seen.extend(given)
         return DONE
 
-    monkeypatch.setattr(transcode, "run", run)
+    monkeypatch.setattr(module, "run", run)
     order, out, err = Order(1.0, 1, (), None, strict=False), io.StringIO(), io.StringIO()
-    assert BENCHES["transcode"].run(order, out, err) == DONE
+    assert BENCHES[name].run(order, out, err) == DONE
     assert seen == [order, out, err]

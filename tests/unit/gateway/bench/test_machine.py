@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import __version__
 from gateway.bench import machine as module
 from gateway.bench.machine import UNKNOWN, ffmpeg_version, installed, machine
 
@@ -22,6 +23,8 @@ def test_this_machine_is_told(tmp_path: Path) -> None:
     said = here.text()
     assert said.count("\n") == 2
     assert f"av {installed('av')}, ffmpeg " in said
+    assert f"Wavegate {__version__}, Python " in said
+    assert f"aiohttp {installed('aiohttp')}, websockets {installed('websockets')}, " in said
 
 
 def test_without_proc_and_uvloop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

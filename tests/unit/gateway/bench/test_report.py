@@ -62,6 +62,13 @@ def test_the_summary_names_what_was_missed() -> None:
     )
 
 
+def test_what_was_not_measured_says_so() -> None:
+    """In words, and in the document as nothing."""
+    row = Row("nobody", math.nan, "us", None, "is not installed")
+    assert "  nobody                      not measured\n    is not installed\n" in text(Section("", "", "", [row]), 80)
+    assert document([Section("", "", "", [row])])[0]["value"] is None
+
+
 def test_the_document_has_every_figure() -> None:
     """JSON has no infinity."""
     rows = document([SECTION, Section("b", "", "", [Row("none", math.inf, "x", 1.0)])])

@@ -42,13 +42,12 @@ def test_every_part_is_measured(need: Callable[[str], str], tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("strict", "code"), [(False, DONE), (True, FAILED)])
 def test_a_missed_target_fails_only_who_is_strict(strict: bool, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told in either case. Without /proc nothing is said of others."""
+    """It is told in either case."""
 
     def measure(part: str, *rest: object) -> Sequence[Row]:
         return [Row(part, 2.0, "x", 1.0)]
 
     monkeypatch.setattr(transcode, "measure", measure)
-    monkeypatch.setattr(transcode, "others_cpu", lambda pid: None)
     out = io.StringIO()
     assert run(Order(1.0, 1, ["memory", "first"], None, strict), out, io.StringIO()) == code
     assert out.getvalue().endswith("0 of 2 targets met\n  over  first: 2.00 x\n  over  memory: 2.00 x\n")

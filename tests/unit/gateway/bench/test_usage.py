@@ -19,8 +19,10 @@ from gateway.bench.usage import (
     cpu_seconds,
     one_processor,
     others_cpu,
+    processor_seconds,
     raise_file_limit,
     resident,
+    split_processors,
     threads,
 )
 
@@ -47,6 +49,35 @@ def test_a_process_is_read(proc: Path) -> None:
     assert resident(1, proc) == 2 << 20
     assert threads(1, proc) == 3
     assert children(1, proc) == 1
+
+
+def test_threads_are_added_up(tmp_path: Path) -> None:
+    """Of all the processes, to the nanosecond."""
+    for pid, thread, nanoseconds in [(1, 1, 1_500_000_001), (1, 5, 500_000_000), (2, 2, 1)]:
+        folder = tmp_path / str(pid) / "task" / str(thread)
+        folder.mkdir(parents=True)
+        (folder / "schedstat").write_text(f"{nanoseconds} 77 8\n")
+    assert processor_seconds([1, 2], tmp_path) == pytest.approx(2.000000002, abs=1e-12)
+    with pytest.raises(BenchError, match="Linux only"):
+        processor_seconds([3], tmp_path)
+
+
+def test_this_process_has_taken_some() -> None:
+    """By the real kernel."""
+    before = processor_seconds([os.getpid()])
+    sum(range(1_000_000))
+    assert processor_seconds([os.getpid()]) > before
+
+
+def test_processors_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for what is measured, the others for the rest; a single one is for both."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 4, 5})
+    assert split_processors() == (2, frozenset({4, 5}))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
+    assert split_processors() == (3, frozenset({3}))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    with pytest.raises(BenchError, match="Linux only"):
+        split_processors()
 
 
 def test_others_are_everybody_else(proc: Path) -> None:
