@@ -23,6 +23,8 @@ from gateway.encoding.clips import ClipPool
 from gateway.encoding.pool import EncodingPool
 from gateway.log import event as log_event
 from gateway.quota.memory import MemoryLedger
+from gateway.quota.uses import MemoryUses, Uses
+from gateway.quota.uses_sqlite import SqliteUses
 from gateway.relay.hub import Hub
 from gateway.server.admission import MEMORY_SHARE, Admission, capacity, files_for
 from gateway.server.audio import AudioDoor
@@ -37,6 +39,8 @@ from gateway.server.resources import allow_files, memory_limit, resident_bytes
 from gateway.server.rest import Rest, errors
 from gateway.server.seats import Seats
 from gateway.server.session import Services
+from gateway.server.signing import SECRET_BYTES, SigningKeys, read_ticket_secrets
+from gateway.server.tickets import TicketOffice
 from gateway.server.upgrade import WebSocketDoor
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.flight import FlightRecorder
@@ -118,7 +122,8 @@ class Gateway:
         if self._demo:
             simulator = await stack.enter_async_context(Simulator(speed=DEMO_SPEED))
             config, key = demo_config(config, simulator.url), secrets.token_urlsafe(16)
-        tenants = Tenants(config.tenants, demo=self._demo)
+        uses = await self._uses(stack)
+        tenants = Tenants(config.tenants, demo=self._demo, office=await self._office(uses), uses=uses)
         lease = config.quota.lease_seconds
         upstream = config.upstream
         recorder = FlightRecorder(Path(upstream.record_dir)) if upstream.record_dir is not None else None
@@ -162,7 +167,7 @@ class Gateway:
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
         public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
-        public.add_routes(Rest(self.hub, tenants, config, audio, clip, self.admission).routes())
+        public.add_routes(Rest(self.hub, tenants, config, audio, clip, self.admission, tasks).routes())
         public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
         internal = web.Application(middlewares=[errors])
         internal.add_routes(Internal(self.recorder, self._unready).routes())
@@ -174,6 +179,19 @@ class Gateway:
         runner = await self._runner(stack, internal)
         await web.TCPSite(runner, server.internal_host, server.internal_port).start()
         self.addresses = Addresses(_url(server.host, bound), _url(server.internal_host, runner.addresses[0][1]))
+
+    async def _uses(self, stack: AsyncExitStack) -> Uses:
+        """Where the uses of tickets are counted: beside the ledger's file, so that neither waits for the other."""
+        store = self._config.quota.store
+        if store.startswith("sqlite:///"):
+            return await stack.enter_async_context(SqliteUses(store.removeprefix("sqlite:///") + "-tickets"))
+        return MemoryUses()
+
+    async def _office(self, uses: Uses) -> TicketOffice:
+        file = self._config.server.ticket_secret_file
+        if file is not None:
+            return TicketOffice(SigningKeys(await asyncio.to_thread(read_ticket_secrets, file)))
+        return TicketOffice(SigningKeys([await uses.secret(secrets.token_bytes(SECRET_BYTES))]))
 
     async def _admission(self) -> Admission:
         """How much there is room for, of what was configured and what the machine has."""

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     listen.add_argument("--format", default="mp3", help="mp3, wav, pcm, ogg, webm, aac, mp4 or flac (mp3)")
     listen.add_argument("-o", dest="output", metavar="FILE", help="where to write; - is standard output")
     listen.set_defaults(run=_listen)
+
+    ticket = commands.add_parser("ticket", help="mint a ticket, for a guest who must not hold the key")
+    ticket.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
+    ticket.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
+    ticket.add_argument("--stream", metavar="ID", help="the only stream it is good for")
+    ticket.add_argument("--ttl", type=int, default=60, metavar="S", help="seconds it is good for (60)")
+    ticket.set_defaults(run=_ticket)
 
     keys = commands.add_parser("keys", help="make tenant keys").add_subparsers(metavar="ACTION", required=True)
     new = keys.add_parser("new", help="print a new key, once, and its hash")
@@ -246,6 +254,24 @@ def _listen(options: argparse.Namespace) -> int:
         output=output,
     )
     return asyncio.run(coroutine)
+
+
+def _ticket(options: argparse.Namespace) -> int:
+    from gateway.client.errors import ClientError
+    from gateway.client.ticket import mint
+
+    key = options.key or os.environ.get("WAVEGATE_KEY")
+    if not key:
+        raise UsageError("say who you are: --key K, or WAVEGATE_KEY in the environment (the demo's key is demo)")
+    try:
+        ticket, expires_at = mint(options.server, key, options.stream, options.ttl)
+    except ClientError as error:
+        print(f"wavegate: {error}", file=sys.stderr)
+        return FAILED
+    print(ticket)
+    until = datetime.fromtimestamp(expires_at, UTC).isoformat()
+    print(f"good until {until}, once; it is shown only here", file=sys.stderr)
+    return DONE
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -47,6 +47,8 @@ HANDLING: dict[str, Handling] = {
     # who may
     "missing_credentials": Handling(401, 4001),
     "bad_credentials": Handling(401, 4001),
+    "credentials_expired": Handling(401, 4201),
+    "ticket_used": Handling(401, 4005),
     "not_authenticated_in_time": Handling(401, 4104, retryable=True),
     "forbidden": Handling(403, 4003),
     "origin_forbidden": Handling(403, 4003),

@@ -59,6 +59,12 @@ class Server(Section, frozen=True):
         Seconds, "How long a new connection may take until its first request is there, and a request until its body is."
     ] = 10.0
     authentication_timeout: Annotated[Seconds, "How long a WebSocket may stay open before it has said who it is."] = 5.0
+    ticket_secret_file: Annotated[
+        str | None,
+        "File with secrets that sign tickets, one a line of 32 characters or more: the first signs, all are honoured. "
+        "null is one that the store of quota.store makes and keeps.",
+        SECRET,
+    ] = None
     max_message_bytes: Annotated[
         AtLeastOne,
         "Largest WebSocket message or request body a client may send; more closes with 1009 or answers 413.",

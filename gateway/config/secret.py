@@ -24,7 +24,7 @@ _MAX_SECRET_BYTES = 4096
 _LOOKS_SECRET = (
     re.compile(r"(\bbearer\s+)[^\s\"',]+", re.IGNORECASE),
     re.compile(r"(\bsk-)[A-Za-z0-9_-]{6,}"),
-    re.compile(r"(\bwg_)[A-Za-z0-9_-]{16,}"),
+    re.compile(r"(\bw[gt]_)[A-Za-z0-9_-]{16,}"),
     re.compile(r"(\bwavegate\.(?:key|ticket)\.)[A-Za-z0-9_=-]+"),
     re.compile(r"([?&](?:ticket|key|api_key|token|signature)=)[^&\s\"']+", re.IGNORECASE),
     # Greedy up to the last @ of the authority, since a password typed into a URL may itself hold one.

@@ -5,7 +5,7 @@ without the value. What the gateway says stands in events.py. No I/O here.
 """
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -68,6 +68,17 @@ class CreateBody(Struct, frozen=True):
     abandon: str | None = None
 
 
+class TicketBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of POST /v1/tickets. Unknown fields are refused: a misspelt bound would be a ticket without it."""
+
+    stream_id: str | None = None
+    allow: tuple[str, ...] = ("listen",)
+    ttl_seconds: int = 60
+    uses: int = 1
+    origin: str | None = None
+    max_audio_seconds: int | None = None
+
+
 class _Attachment(Struct, frozen=True, kw_only=True):
     ref: str | int | None = None
     format: FormatChoice | None = None
@@ -126,6 +137,7 @@ class _Envelope(Struct, frozen=True):
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _create_body = msgspec.json.Decoder(CreateBody)
+_ticket_body = msgspec.json.Decoder(TicketBody)
 _AT = re.compile(r" - at `\$\.?(.*?)`$")
 
 
@@ -143,6 +155,9 @@ def _mistake(error: msgspec.ValidationError, code: str = "invalid_request") -> R
 
 def _invalid_json(error: Exception) -> RequestError:
     return RequestError("invalid_json", f"This is not a JSON document: {error}.")
+
+
+_Body = TypeVar("_Body")
 
 
 class MessageError(Exception):
@@ -178,8 +193,17 @@ def decode_client(data: bytes | str) -> ClientMessage:
 
 def decode_create(body: bytes) -> CreateBody:
     """The body of POST /v1/streams. Raises RequestError."""
+    return _decode(_create_body, body)
+
+
+def decode_ticket(body: bytes) -> TicketBody:
+    """The body of POST /v1/tickets; none at all is the defaults. Raises RequestError."""
+    return _decode(_ticket_body, body or b"{}")
+
+
+def _decode(decoder: msgspec.json.Decoder[_Body], body: bytes) -> _Body:
     try:
-        return _create_body.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _mistake(error) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

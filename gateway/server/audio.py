@@ -23,6 +23,7 @@ from gateway.relay.wishes import possible
 from gateway.server.connections import Connections
 from gateway.server.query import asked_format
 from gateway.server.takeover import TakenOver, take_over
+from gateway.server.tickets import is_probe
 from gateway.server.transport import NOWHERE, SocketTransport
 from transcode.formats import PCM, Format, StreamFormat
 
@@ -118,6 +119,8 @@ class AudioDoor:
             return _whole(request, channel)
         if head:
             return web.Response(headers=_headers(channel.format, channel.details))
+        if is_probe(request.method, request.headers.get("Range")):
+            return _beginning(request, channel)
         return self._follow(request, stream, channel, since)
 
     def _follow(self, request: web.Request, stream: Stream, channel: Channel, since: Since) -> web.StreamResponse:
@@ -178,6 +181,18 @@ def _head(channel: Channel, *, chunked: bool) -> bytes:
         headers["Transfer-Encoding"] = "chunked"
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode()
+
+
+def _beginning(request: web.Request, channel: Channel) -> web.Response:
+    """What a probe asked for of a song that is still made: it is no listener, and a ticket spends no use on it."""
+    init = channel.init.payload if channel.init else b""
+    body = init + (channel.retained[0].payload if channel.first == 0 and channel.end else b"")
+    body = body[: int(request.headers["Range"][-1]) + 1]
+    headers = _headers(channel.format, channel.details)
+    if not body:
+        return web.Response(headers=headers)
+    headers["Content-Range"] = f"bytes 0-{len(body) - 1}/*"
+    return web.Response(status=206, body=body, headers=headers)
 
 
 def _whole(request: web.Request, channel: Channel) -> web.Response:

@@ -9,12 +9,18 @@ import hmac
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from secrets import token_bytes
 from urllib.parse import urlsplit
 
 from gateway.config.schema import Limits, Tenant
 from gateway.config.secret import key_hash, key_id
 from gateway.errors import AccessError
 from gateway.model import Principal, TenantId
+from gateway.quota.uses import MemoryUses, Uses
+from gateway.server import tickets
+from gateway.server.signing import SECRET_BYTES, SigningKeys
+from gateway.server.tickets import TicketOffice
+from gateway.server.visitor import Visitor
 
 SUBPROTOCOL = "wavegate.v1"
 KEY_PREFIX = "wavegate.key."
@@ -54,10 +60,21 @@ def credentials(headers: Mapping[str, str], query: Mapping[str, str], subprotoco
         if name.startswith(KEY_PREFIX):
             return Credentials(key=_decoded(name.removeprefix(KEY_PREFIX)))
         if name.startswith(TICKET_PREFIX):
-            return Credentials(ticket=_decoded(name.removeprefix(TICKET_PREFIX)))
+            ticket = name.removeprefix(TICKET_PREFIX)
+            # A ticket is base64url by itself: it may come bare, or encoded once more like a key.
+            return Credentials(ticket=ticket if ticket.startswith(tickets.PREFIX) else _decoded(ticket))
     if "ticket" in query:
         return Credentials(ticket=query["ticket"])
     return Credentials()
+
+
+def page_of(headers: Mapping[str, str]) -> str | None:
+    """The origin of the page a request comes from, if it tells: an audio element sends no Origin but a Referer."""
+    try:
+        parts = urlsplit(headers.get("Referer", ""))
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None
 
 
 def _on_loopback(origin: str) -> bool:
@@ -70,13 +87,36 @@ def _on_loopback(origin: str) -> bool:
 class Tenants:
     """The tenants of the configuration, found by key or by id. In the demo, pages of this machine may hold the key."""
 
-    def __init__(self, tenants: Sequence[Tenant], *, demo: bool = False) -> None:
+    def __init__(
+        self,
+        tenants: Sequence[Tenant],
+        *,
+        demo: bool = False,
+        office: TicketOffice | None = None,
+        uses: Uses | None = None,
+    ) -> None:
         self.demo = demo
+        self.office = office or TicketOffice(SigningKeys([token_bytes(SECRET_BYTES)]))
+        self._uses = uses or MemoryUses()
         self._by_id = {TenantId(tenant.id): tenant for tenant in tenants}
         self._by_hash = {digest: tenant for tenant in tenants for digest in tenant.keys}
 
+    def visitor(self, given: Credentials, *, origin: str | None, page: str | None = None) -> Visitor:
+        """Who comes with these credentials; no use of a ticket is spent yet. Raises AccessError.
+
+        `page` is the origin as far as a request without Origin tells it, for tickets of one page.
+        """
+        if given.ticket is None:
+            return Visitor(self.principal(given, origin=origin), self._uses)
+        ticket = self.office.verify(given.ticket, origin or page)
+        tenant = self._by_id.get(ticket.tenant)
+        if tenant is None:
+            raise AccessError("bad_credentials", "This ticket is not valid.")
+        self.check_page(tenant.id, origin)
+        return Visitor(Principal(ticket.tenant, f"ticket {ticket.name}"), self._uses, ticket)
+
     def principal(self, given: Credentials, *, origin: str | None) -> Principal:
-        """Who these credentials belong to. Raises AccessError."""
+        """Whose key this is. Raises AccessError."""
         if given.ticket is not None:
             raise AccessError("bad_credentials", "This ticket is not valid.")
         if given.key is None:
@@ -104,11 +144,16 @@ class Tenants:
         found = self._by_id.get(tenant)
         return found.weight if found else 1.0
 
-    def _check_origin(self, tenant: Tenant, origin: str | None) -> None:
-        if origin is None:
+    def check_page(self, tenant: str, origin: str | None) -> None:
+        """Whether pages of this origin may use the tenant. Raises AccessError."""
+        if origin is None or (self.demo and _on_loopback(origin)):
             return
-        if self.demo and _on_loopback(origin):
-            return
-        if origin not in tenant.allowed_origins:
+        found = self._by_id.get(TenantId(tenant))
+        if found is None or origin not in found.allowed_origins:
             raise AccessError("origin_forbidden", "Pages of this origin may not use this tenant.")
+
+    def _check_origin(self, tenant: Tenant, origin: str | None) -> None:
+        self.check_page(tenant.id, origin)
+        if origin is None or (self.demo and _on_loopback(origin)):
+            return
         raise AccessError("key_in_browser", "A page must not hold a long-lived key: give it a ticket.")

@@ -11,19 +11,23 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from msgspec import structs
 
 from gateway.config.schema import Config
 from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.model import Principal
 from gateway.protocol.events import encode
-from gateway.protocol.messages import decode_create
+from gateway.protocol.messages import decode_create, decode_ticket
 from gateway.relay.hub import Hub
 from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
-from gateway.server.auth import Tenants, credentials
+from gateway.server.auth import Tenants, credentials, page_of
 from gateway.server.clip import ClipDoor
 from gateway.server.ordering import order_of
+from gateway.server.purchasing import bought
+from gateway.server.tickets import Permission, Wanted, is_probe
 from gateway.server.view import stream_info
+from gateway.server.visitor import Visitor
 
 logger = logging.getLogger("wavegate.rest")
 
@@ -82,7 +86,14 @@ class Rest:
     """The handlers under /v1/streams."""
 
     def __init__(
-        self, hub: Hub, tenants: Tenants, config: Config, audio: AudioDoor, clip: ClipDoor, admission: Admission
+        self,
+        hub: Hub,
+        tenants: Tenants,
+        config: Config,
+        audio: AudioDoor,
+        clip: ClipDoor,
+        admission: Admission,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._hub = hub
         self._tenants = tenants
@@ -90,10 +101,12 @@ class Rest:
         self._audio = audio
         self._clip = clip
         self._admission = admission
+        self._tasks = tasks
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/streams", self.create),
+            web.post("/v1/tickets", self.ticket),
             web.get("/v1/streams", self.list),
             web.get("/v1/streams/{id}", self.inspect),
             web.delete("/v1/streams/{id}", self.cancel),
@@ -101,18 +114,47 @@ class Rest:
             web.get("/v1/streams/{id}/clip.{ext}", self.clip),
         ]
 
-    def _principal(self, request: web.Request) -> Principal:
-        return self._tenants.principal(credentials(request.headers, request.query), origin=None)
+    def _owner(self, request: web.Request) -> Principal:
+        """Whoever asks, with a key. Raises AccessError."""
+        visitor = self._visitor(request)
+        visitor.check_owner()
+        return visitor.principal
+
+    def _listener(self, request: web.Request) -> Visitor:
+        """Whoever asks for this stream. Raises AccessError, RequestError; the stream is there."""
+        visitor, stream_id = self._visitor(request), request.match_info["id"]
+        visitor.check(Permission.LISTEN, stream_id)
+        self._hub.get(visitor.principal.tenant, stream_id)
+        return visitor
+
+    def _visitor(self, request: web.Request) -> Visitor:
+        given = credentials(request.headers, request.query)
+        # With a key the Origin says nothing here: there is no CORS, so no page reads the answer.
+        origin = None if given.ticket is None else request.headers.get("Origin")
+        return self._tenants.visitor(given, origin=origin, page=page_of(request.headers))
+
+    async def ticket(self, request: web.Request) -> web.Response:
+        """A ticket for a guest. Its stream must be there, and its page on the tenant's list."""
+        tenant = self._owner(request).tenant
+        wanted = Wanted(**structs.asdict(decode_ticket(await self._body(request))))
+        if wanted.stream_id is not None:
+            self._hub.get(tenant, wanted.stream_id)
+        self._tenants.check_page(tenant, wanted.origin)
+        minted = self._tenants.office.mint(tenant, wanted)
+        document = {"ticket": minted.token.reveal(), "expires_at": minted.ticket.expires_at}
+        return answer(document, 201, {"Cache-Control": "no-store"})
 
     async def create(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()
-        principal = self._principal(request)
+        visitor = self._visitor(request)
+        visitor.check(Permission.CREATE)
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
         body = await self._body(request)
-        abandon = self._tenants.abandon(principal.tenant)
-        order = order_of(decode_create(body), principal.tenant, abandon, self._config.upstream.model)
-        stream, shared = await self._hub.order(order)
+        tenant = visitor.principal.tenant
+        order = order_of(decode_create(body), tenant, self._tenants.abandon(tenant), self._config.upstream.model)
+        await visitor.enter()
+        stream, shared = await bought(visitor, self._hub, self._tasks, order)
         info = stream_info(stream, str(request.url.origin()))
         return answer(info, 200 if shared else 201, {"Location": f"/v1/streams/{stream.id}"})
 
@@ -125,25 +167,31 @@ class Rest:
             raise RequestError("request_timeout", "The body of the request did not come in time.") from None
 
     async def list(self, request: web.Request) -> web.Response:
-        streams = self._hub.list(self._principal(request).tenant)
+        streams = self._hub.list(self._owner(request).tenant)
         base = str(request.url.origin())
         return answer({"streams": [stream_info(stream, base) for stream in streams]})
 
     async def inspect(self, request: web.Request) -> web.Response:
-        stream = self._hub.get(self._principal(request).tenant, request.match_info["id"])
+        stream = self._hub.get(self._listener(request).principal.tenant, request.match_info["id"])
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancels and waits for the bill; a stream that has ended already is answered as it is."""
-        stream = self._hub.get(self._principal(request).tenant, request.match_info["id"])
+        stream = self._hub.get(self._owner(request).tenant, request.match_info["id"])
         stream.cancel()
         await stream.wait()
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         self._admission.check_newcomer()
-        return await self._audio.handle(request, self._principal(request))
+        visitor = self._listener(request)
+        if not is_probe(request.method, request.headers.get("Range")):
+            await visitor.enter()
+        return await self._audio.handle(request, visitor.principal)
 
     async def clip(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()
-        return await self._clip.handle(request, self._principal(request))
+        visitor = self._listener(request)
+        if request.method != "HEAD":
+            await visitor.enter()
+        return await self._clip.handle(request, visitor.principal)

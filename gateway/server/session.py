@@ -26,8 +26,11 @@ from gateway.server.admission import Admission
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.ordering import order_of, wishes
+from gateway.server.purchasing import bought
 from gateway.server.seats import Seats
+from gateway.server.tickets import Permission
 from gateway.server.view import session_created, stream_info
+from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
 
 logger = logging.getLogger("wavegate.session")
@@ -59,17 +62,17 @@ class ClientSession:
         self,
         connection: WebSocketConnection,
         services: Services,
-        principal: Principal | None,
+        visitor: Visitor | None,
         origin: str | None,
         base: str,
     ) -> None:
         self.id = services.new_id()
         self._connection = connection
         self._services = services
-        self._principal = principal
+        self._visitor = visitor
         self._origin = origin
         self._base = base
-        self._state = Session(authenticated=principal is not None)
+        self._state = Session(authenticated=visitor is not None)
         self._attached: dict[str, tuple[Attachment, Listener]] = {}
         self._waiting: deque[ClientMessage] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -77,9 +80,9 @@ class ClientSession:
 
     def begin(self) -> None:
         """Greets a client that has said who it is; gives the others their deadline. Raises LimitError."""
-        if self._principal is not None:
-            self._services.seats.take(self._principal.tenant, self)
-            self._greet(self._principal)
+        if self._visitor is not None:
+            self._services.seats.take(self._visitor.principal.tenant, self)
+            self._greet(self._visitor.principal)
             return
         seconds = self._services.config.server.authentication_timeout
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
@@ -138,6 +141,9 @@ class ClientSession:
                 if isinstance(message, messages.StreamCreate):
                     self._worker = self._services.tasks.create_task(self._create(message), name=f"create {self.id}")
                     return
+                if isinstance(message, messages.Authenticate) and message.ticket is not None:
+                    self._worker = self._services.tasks.create_task(self._let_in(message), name=f"let in {self.id}")
+                    return
                 self._carry_out(message)
             except WavegateError as error:
                 self._refuse(error, getattr(message, "ref", None))
@@ -148,6 +154,7 @@ class ClientSession:
         elif isinstance(message, messages.Authenticate):
             self._authenticate(message)
         elif isinstance(message, messages.StreamAttach):
+            self._known.check(Permission.LISTEN, message.stream_id)
             self._attach(self._stream(message.stream_id), message)
         elif isinstance(message, messages.StreamDetach):
             if message.stream_id not in self._attached:
@@ -155,17 +162,17 @@ class ClientSession:
             self._drop(message.stream_id)
             self._connection.say(events.StreamDetached(message.stream_id, message.ref))
         elif isinstance(message, messages.StreamCancel):
+            self._known.check_owner()
             self._stream(message.stream_id).cancel()
 
     async def _create(self, message: messages.StreamCreate) -> None:
         try:
             self._services.admission.check_order()
-            assert self._principal is not None
-            tenant = self._principal.tenant
+            tenant = self._known.principal.tenant
             abandon = self._services.tenants.abandon(tenant)
             order = order_of(message, tenant, abandon, self._services.config.upstream.model)
             self._checked(message)
-            stream, _ = await self._services.hub.order(order)
+            stream, _ = await bought(self._known, self._services.hub, self._services.tasks, order)
             self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
             if self._connection.conversation is self:
                 self._attach(stream, message)
@@ -179,17 +186,37 @@ class ClientSession:
             self._work()
 
     def _authenticate(self, message: messages.Authenticate) -> None:
+        """With a key, or with nothing: nobody is waited for."""
         try:
-            principal = self._services.tenants.principal(Credentials(message.key, message.ticket), origin=self._origin)
-            self._services.seats.take(principal.tenant, self)
+            self._welcome(self._newcomer(message))
         except (AccessError, LimitError) as error:
             self._refuse(error, message.ref)
             self.close(error)
-            return
-        self._principal = principal
+
+    async def _let_in(self, message: messages.Authenticate) -> None:
+        """With a ticket: a use is spent when there is a place, and before anything is said."""
+        try:
+            visitor = self._newcomer(message)
+            self._services.seats.check(visitor.principal.tenant)
+            await visitor.enter()
+            if self._connection.conversation is self:
+                self._welcome(visitor)
+        except WavegateError as error:
+            self._refuse(error, message.ref)
+            self.close(error)
+        finally:
+            self._worker = None
+            self._work()
+
+    def _newcomer(self, message: messages.Authenticate) -> Visitor:
+        return self._services.tenants.visitor(Credentials(message.key, message.ticket), origin=self._origin)
+
+    def _welcome(self, visitor: Visitor) -> None:
+        self._services.seats.take(visitor.principal.tenant, self)
+        self._visitor = visitor
         if self._deadline is not None:
             self._deadline.cancel()
-        self._greet(principal)
+        self._greet(visitor.principal)
 
     def _greet(self, principal: Principal) -> None:
         limits = self._services.tenants.limits(principal.tenant)
@@ -198,9 +225,13 @@ class ClientSession:
     def _too_late(self) -> None:
         self.turn_away(AccessError("not_authenticated_in_time", "Say who you are in the first message."))
 
+    @property
+    def _known(self) -> Visitor:
+        assert self._visitor is not None
+        return self._visitor
+
     def _stream(self, stream_id: str) -> Stream:
-        assert self._principal is not None
-        return self._services.hub.get(self._principal.tenant, stream_id)
+        return self._services.hub.get(self._known.principal.tenant, stream_id)
 
     def _checked(self, message: messages.StreamCreate | messages.StreamAttach) -> tuple[Since, OnLag]:
         """The parts of an attachment that can be wrong, before anything is spent. Raises RequestError."""
@@ -234,8 +265,8 @@ class ClientSession:
         """Nothing is left of it: neither its listeners nor its place."""
         for stream_id in list(self._attached):
             self._drop(stream_id)
-        if self._principal is not None:
-            self._services.seats.leave(self._principal.tenant, self)
+        if self._visitor is not None:
+            self._services.seats.leave(self._visitor.principal.tenant, self)
 
     def _ended(self, attachment: Attachment, error: WavegateError | None) -> None:
         """Nothing follows on this attachment; a listener that was cut takes the session with it."""

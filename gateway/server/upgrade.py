@@ -15,11 +15,11 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.errors import RequestError, ServiceError, WavegateError
-from gateway.model import Principal
 from gateway.server.auth import SUBPROTOCOL, credentials
 from gateway.server.connections import Connections
 from gateway.server.session import ClientSession, Services
 from gateway.server.takeover import TakenOver, take_over
+from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
 
@@ -54,7 +54,7 @@ class WebSocketDoor:
         """Answers the upgrade. Raises WavegateError where an HTTP status can be seen."""
         origin = request.headers.get("Origin")
         response = self._handshake(request)
-        principal, refusal = self._admit(request, origin)
+        visitor, refusal = await self._admit(request, origin)
         if refusal is not None and origin is None:
             raise refusal
         # aiohttp has read the handshake: the frames begin.
@@ -65,7 +65,7 @@ class WebSocketDoor:
             return TakenOver()
         transport, early = taken
         transport.write(response)
-        session = ClientSession(connection, self._services, principal, origin, str(request.url.origin()))
+        session = ClientSession(connection, self._services, visitor, origin, str(request.url.origin()))
         connection.conversation = session
         self._connections.add(connection, session)
         if refusal is None:
@@ -91,7 +91,7 @@ class WebSocketDoor:
             raise RequestError("bad_protocol", sentence)
         return response.serialize()
 
-    def _admit(self, request: web.Request, origin: str | None) -> tuple[Principal | None, WavegateError | None]:
+    async def _admit(self, request: web.Request, origin: str | None) -> tuple[Visitor | None, WavegateError | None]:
         """Who connects; nobody yet if no credential came along; or why not."""
         offered = _offered(request)
         if self._connections.draining:
@@ -103,8 +103,12 @@ class WebSocketDoor:
             given = credentials(request.headers, request.query, offered)
             if not given.given:
                 return None, None
-            principal = self._services.tenants.principal(given, origin=origin)
-            self._services.seats.check(principal.tenant)
+            visitor = self._services.tenants.visitor(given, origin=origin)
+            self._services.seats.check(visitor.principal.tenant)
+            if visitor.ticket is not None:
+                await visitor.enter()
+                # Others have come meanwhile.
+                self._services.seats.check(visitor.principal.tenant)
         except WavegateError as error:
             return None, error
-        return principal, None
+        return visitor, None

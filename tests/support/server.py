@@ -21,6 +21,7 @@ from gateway.config.schema import Config, Limits, Tenant
 from gateway.config.secret import key_hash
 from gateway.model import Principal, SourceEvent
 from gateway.quota.memory import MemoryLedger
+from gateway.quota.uses import MemoryUses
 from gateway.relay.hub import Hub
 from gateway.relay.order import Order
 from gateway.relay.ports import Encodings, Ledger, Source
@@ -32,6 +33,7 @@ from gateway.server.connections import Connections
 from gateway.server.rest import errors
 from gateway.server.seats import Seats
 from gateway.server.session import ClientSession, Services
+from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
 from tests.support.encoding import ScriptedEncodings
@@ -342,8 +344,8 @@ async def talk(
     """A session that has begun, of the tenant acme if it is `known`; the songs it orders say `steps`."""
     async with services(ScriptedSource(*steps), **options) as room:
         line = new_line()
-        principal = Principal(TENANT, "k") if known else None
-        session = ClientSession(line.connection, room, principal, origin, "http://gateway.test")
+        visitor = Visitor(Principal(TENANT, "k"), MemoryUses()) if known else None
+        session = ClientSession(line.connection, room, visitor, origin, "http://gateway.test")
         line.connection.conversation = session
         session.begin()
         there = Talk(line, session, room)

@@ -80,14 +80,14 @@ def test_flags_win_and_warnings_are_logged(
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-secret-key")
     monkeypatch.setenv("WAVEGATE__SERVER__PORT", "1111")
     monkeypatch.setenv("WAVEGATE__LOG__FORMAT", "json")
-    monkeypatch.setenv("WAVEGATE__TENANTS", "[{id: acme, abandon: cancel}]")
+    monkeypatch.setenv("WAVEGATE__TENANTS", "[{id: acme, limits: {streams_per_minute: 1}}]")
     assert run("serve", "--port", "0", "--internal-port", "0", "--host", "localhost") == 0
     ((config, key, demo),) = served
     server = config.server
     assert (server.host, server.port, server.internal_port, key, demo) == ("localhost", 0, 0, "sk-secret-key", False)
     (((level, form), options),) = configured
     assert (level, form, [secret.reveal() for secret in options["secrets"]]) == ("info", "json", ["sk-secret-key"])
-    assert "tenants[0].abandon" in caplog.text
+    assert "tenants[0].limits.streams_per_minute" in caplog.text
     assert run("serve", "--demo") == 0
     assert served[1][2] is True
     assert "sk-secret-key" not in "".join(capsys.readouterr())

@@ -105,7 +105,7 @@ def test_the_status_agrees_with_the_close_code(code: str) -> None:
     handling = HANDLING[code]
     assert (handling.status == 403) == (handling.close == 4003)
     assert (handling.status == 429) == (handling.close in {4008, 4100, 4101, 4102})
-    assert (handling.status == 401) == (handling.close in {4001, 4005, 4104})
+    assert (handling.status == 401) == (handling.close in {4001, 4005, 4104, 4201})
     assert (handling.status == 413) == (handling.close == 1009)
     assert (handling.status >= 500) == (handling.close in COME_BACK | {4103} or code == "not_supported")
 

@@ -46,7 +46,13 @@ def test_marks() -> None:
     assert by_path["quota.store"].pending
     assert not by_path["upstream.connect_timeout"].pending
     secret = {path for path, key in ALL if key.secret}
-    assert secret == {"upstream.api_key_file", "tenants.keys", "quota.store", "cluster.redis_url"}
+    assert secret == {
+        "server.ticket_secret_file",
+        "upstream.api_key_file",
+        "tenants.keys",
+        "quota.store",
+        "cluster.redis_url",
+    }
 
 
 def test_section_documents_itself() -> None:

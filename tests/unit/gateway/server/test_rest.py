@@ -42,7 +42,7 @@ async def door(
     async with services(ScriptedSource(*steps), **options) as room:
         audio = AudioDoor(room.hub, Connections(room.config, Recorder(), Clock()), Clock())
         clip = ClipDoor(room.hub, Scissors())
-        rest = Rest(room.hub, room.tenants, room.config, audio, clip, room.admission)
+        rest = Rest(room.hub, room.tenants, room.config, audio, clip, room.admission, room.tasks)
         async with (
             served(*rest.routes()) as port,
             aiohttp.ClientSession(

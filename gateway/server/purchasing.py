@@ -1,0 +1,36 @@
+"""Buying for a visitor: what a ticket may spend is taken before the order, and settled when the song has its bill.
+
+Invariant: an order that is refused costs the ticket nothing; one that was made is settled once, by a task that the
+gateway owns. It must not know sockets, nor how a bill comes about.
+"""
+
+import asyncio
+
+from gateway.errors import WavegateError
+from gateway.relay.hub import Hub
+from gateway.relay.order import Order
+from gateway.relay.stream import Stream
+from gateway.server.visitor import Purchase, Visitor
+
+# To be replaced by the ledger's estimate of this request: the two must not differ.
+ESTIMATE_SECONDS = 240.0
+
+
+async def bought(visitor: Visitor, hub: Hub, tasks: asyncio.TaskGroup, order: Order) -> tuple[Stream, bool]:
+    """A stream that the visitor may buy, and whether it was bought by somebody else before. Raises WavegateError."""
+    purchase = await visitor.buy(ESTIMATE_SECONDS)
+    try:
+        stream, shared = await hub.order(order)
+    except WavegateError:
+        await purchase.undo()
+        raise
+    if shared:
+        await purchase.settle(0.0)
+    elif purchase.taken:
+        tasks.create_task(_settle(stream, purchase), name=f"purchase of {stream.id}")
+    return stream, shared
+
+
+async def _settle(stream: Stream, purchase: Purchase) -> None:
+    await stream.wait()
+    await purchase.settle(stream.audio_seconds)
