@@ -7,7 +7,6 @@ It must not know framing: frames come whole, and say themselves where bytes were
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import av
 import numpy as np
@@ -22,29 +21,32 @@ from transcode.samples import Block, Sound, limited
 _FLOAT = 4  # bytes of a sample
 
 
-@dataclass(slots=True)
 class _Run:
-    """Decoded frames of one form without a gap between them."""
+    """Decoded frames of one form without a gap between them, with room for `most` samples.
 
-    form: tuple[int, int]
-    gap: bool
-    frames: list[av.AudioFrame | int] = field(default_factory=list)  # a number is so much silence
+    Each is copied as soon as it is there, for a decoder keeps the memory of as many as were held at once; as bytes, for
+    numpy's own way, frame by frame and joined, costs a quarter of decoding.
+    """
+
+    def __init__(self, form: tuple[int, int], most: int, *, gap: bool) -> None:
+        self.form, self.gap = form, gap
+        self._room = np.empty((form[1], most), dtype=np.float32)
+        self._rows = [row.data.cast("B") for row in self._room]
+        self._size = 0
+
+    def add(self, sound: av.AudioFrame | None, size: int) -> None:
+        """What became of a frame of so many samples; None is silence."""
+        begin, length = self._size * _FLOAT, size * _FLOAT
+        if sound is None:
+            self._room[:, self._size : self._size + size] = 0.0
+        else:
+            for row, plane in zip(self._rows, sound.planes, strict=True):
+                row[begin : begin + length] = memoryview(plane)[:length]
+        self._size += size
 
     def block(self) -> NDArray[np.float32]:
-        """All of it. Copied once, as bytes: numpy's own way, frame by frame and joined, costs a quarter of decoding."""
-        sizes = [frame if isinstance(frame, int) else frame.samples for frame in self.frames]
-        block = np.empty((self.form[1], sum(sizes)), dtype=np.float32)
-        rows = [row.data.cast("B") for row in block]
-        at = 0
-        for frame, size in zip(self.frames, sizes, strict=True):
-            begin, length = at * _FLOAT, size * _FLOAT
-            if isinstance(frame, int):
-                block[:, at : at + size] = 0.0
-            else:
-                for row, plane in zip(rows, frame.planes, strict=True):
-                    row[begin : begin + length] = memoryview(plane)[:length]
-            at += size
-        return block
+        """All of it."""
+        return self._room[:, : self._size]
 
 
 class Mp3Decoder:
@@ -78,6 +80,7 @@ class Mp3Decoder:
     def decode(self, frames: Sequence[CodecFrame]) -> list[Sound]:
         """All samples of the frames, joined up to where sound is missing."""
         runs: list[_Run] = []
+        left = sum(frame.samples for frame in frames)
         for frame in frames:
             self._torn = self._torn or frame.discontinuity
             if not frame.samples:
@@ -91,24 +94,25 @@ class Mp3Decoder:
                 self._context.flush_buffers()
             sound = self._decoded(frame)
             if not runs or self._torn or runs[-1].form != self._form:
-                runs.append(_Run(self._form, self._torn))
+                runs.append(_Run(self._form, left, gap=self._torn))
             self._torn = False
-            runs[-1].frames.append(sound)
+            runs[-1].add(sound, frame.samples)
+            left -= frame.samples
         return self._given([sound for run in runs for sound in self._alike(run)])
 
     def flush(self) -> list[Sound]:
         """What is held back while the song is at another rate than its first."""
         return self._given(self._rest())
 
-    def _decoded(self, frame: CodecFrame) -> av.AudioFrame | int:
-        """The frame's sound, or how much silence stands for it; sets `_form`."""
+    def _decoded(self, frame: CodecFrame) -> av.AudioFrame | None:
+        """The frame's sound, None if it has none; sets `_form`."""
         try:
             decoded = self._context.decode(av.Packet(frame.data))
         except av.FFmpegError:
             decoded = []
         if not decoded:
             self.errors += 1
-            return frame.samples
+            return None
         (sound,) = decoded
         _, version, rate, mode = frame.data[:4]
         mark = version << 16 | (rate & 0x0C) << 8 | mode & 0xC0

@@ -19,6 +19,11 @@ LAYOUTS = {1: "mono", 2: "stereo"}
 _REACH = 16  # half of the filter, in samples of the slower rate: what is heard of a sample before and after it
 
 
+def resampled(samples: int, from_rate: int, to_rate: int) -> int:
+    """How many samples become of so many: to the nearest."""
+    return (samples * to_rate + from_rate // 2) // from_rate
+
+
 class Remix:
     """Rates in Hz, 1 or 2 channels. Two channels become one by their mean, and one becomes two alike.
 
@@ -50,12 +55,7 @@ class Remix:
         """Give the rest. It is of no use afterwards."""
         if self._filter is None:
             return np.empty((self._channels, 0), dtype=np.float32)
-        return self._spread(self._filter.rest()[:, : self.length(self._taken) - self._given])
-
-    def length(self, samples: int) -> int:
-        """How many samples become of so many."""
-        source, target = self._rates
-        return (samples * target + source // 2) // source
+        return self._spread(self._filter.rest()[:, : resampled(self._taken, *self._rates) - self._given])
 
     def _spread(self, block: Block) -> Block:
         return block if len(block) == self._channels else np.repeat(block, 2, axis=0)

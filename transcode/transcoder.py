@@ -6,14 +6,13 @@ It must not know containers, nor who feeds it or why.
 """
 
 from dataclasses import replace
-from math import gcd
 
 from transcode.decoder import Decoder, decoder
 from transcode.encoder import grid
 from transcode.errors import EncodeError
 from transcode.formats import CodecFrame, StreamFormat
 from transcode.framer import Framer
-from transcode.line import Line
+from transcode.line import Line, stride
 from transcode.packet import CodecConfig, Packet, Resume
 from transcode.rawframer import RawFramer
 from transcode.spec import EncoderSpec
@@ -130,6 +129,5 @@ def rewind(spec: EncoderSpec, at: int, song_rate: int, lead: int) -> int:
         first -= _FILTER_REACH * max(1, -(-song_rate // spec.sample_rate))
     if spec.loudness is not None:
         first -= _LOUDNESS_SECONDS * song_rate
-    step = song_rate // gcd(song_rate, spec.sample_rate)
-    first -= first % step
+    first -= first % stride(spec, song_rate)
     return max(first + lead - _DECODER_MEMORY, 0)

@@ -7,16 +7,12 @@ containers.
 from transcode.encoders.codec import Codec
 from transcode.encoders.framed import FramedEncoder
 from transcode.encoders.grid import Grid
-from transcode.packet import Packet
-from transcode.samples import Block
 from transcode.spec import EncoderSpec
 
 # FFmpeg's default, "twoloop", takes three times as long and is farther from the song: for music at 128 kbit/s by 11 dB,
 # at 64 kbit/s by 12 dB, where it misses the spectrum by 2.3 dB and this one by 2.7. Above it overshoots the bitrate.
 _OPTIONS = {"aac_coder": "fast"}
 
-# What is cut to frames at once, in samples: all of a step of 250 ms would make the graph that cuts hold 0.3 MB more.
-_PIECE = 4800
 _FRAME = 1024  # which is its delay, too: every frame is heard with half of its neighbours
 
 
@@ -28,11 +24,6 @@ class AacEncoder(FramedEncoder):
         """Where its packets lie; they have one length at every rate."""
         return Grid(_FRAME, _FRAME, warmup=20)
 
-    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
-        codec = Codec("aac", spec.sample_rate, spec.channels, spec.bitrate, "fltp", _OPTIONS)
+    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None, song_rate: int | None = None) -> None:
+        codec = Codec("aac", spec.sample_rate, spec.channels, spec.bitrate, "fltp", _OPTIONS, song_rate)
         super().__init__(spec, codec, self.grid(spec.sample_rate), start)
-
-    def encode(self, block: Block) -> list[Packet]:
-        """Take a block, give the packets that it completes."""
-        pieces = (block[:, at : at + _PIECE] for at in range(0, block.shape[1], _PIECE))
-        return [packet for piece in pieces for packet in super(AacEncoder, self).encode(piece)]

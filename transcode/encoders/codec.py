@@ -1,7 +1,7 @@
 """One of FFmpeg's audio encoders at work, without a muxer and without threads of its own.
 
 Invariant: units come out as soon as the encoder has them, whole and never empty; what they hold depends on the samples,
-not on how they were cut. PyAV cuts them to the encoder's frames by itself.
+not on how they were cut. PyAV brings them to the encoder's rate and cuts them to its frames by itself.
 It must not know one codec from another, nor time in the song.
 """
 
@@ -19,10 +19,14 @@ from transcode.samples import Block, as_float, as_s16
 
 _NO_OPTIONS: Mapping[str, str] = {}
 
+# Samples that are fed at once. A resampler holds about 100 bytes for each: of a step of 250 ms half a megabyte more.
+_MOST, _MOST_RESAMPLED = 1 << 20, 6000
+
 
 class Codec:
-    """Encodes blocks at `sample_rate` Hz in 1 or 2 channels. `form` is FFmpeg's name of the sample format that the
-    encoder takes. Raises `EncodeError` for what the encoder refuses.
+    """Encodes at `sample_rate` Hz in 1 or 2 channels. `form` is FFmpeg's name of the sample format that the encoder
+    takes. Blocks are at `song_rate`, which is the encoder's if it is None. Raises `EncodeError` for what the encoder
+    refuses.
     """
 
     def __init__(
@@ -33,16 +37,18 @@ class Codec:
         bitrate: int | None,
         form: str,
         options: Mapping[str, str] = _NO_OPTIONS,
+        song_rate: int | None = None,
     ) -> None:
         self._layout = LAYOUTS[channels]
-        self._rate, self._time_base = sample_rate, Fraction(1, sample_rate)
+        self.song_rate = song_rate or sample_rate
+        self._time_base = Fraction(1, self.song_rate)
         self._pts = 0
-        self._floats = True  # what the first block was, and so all blocks are
+        self._rest: Block | None = None  # of the kind of the first block, as which all are fed
         context = av.CodecContext.create(name, "w")
         assert isinstance(context, av.AudioCodecContext), "what is encoded here is sound"
         self._context = context
         context.sample_rate, context.layout, context.format = sample_rate, self._layout, form
-        context.time_base = self._time_base
+        context.time_base = Fraction(1, sample_rate)
         if bitrate is not None:
             context.bit_rate = bitrate
         context.options = dict(options)
@@ -50,6 +56,10 @@ class Codec:
             context.open()
         except av.FFmpegError as error:
             raise EncodeError(f"no {name} at {sample_rate} Hz, {channels} channels, {bitrate} bit/s") from error
+        # Whole frames are fed, of which the graph keeps nothing back: it would keep all that came with it.
+        self._step, self._most = context.frame_size or 1, _MOST
+        if self.song_rate != sample_rate:
+            self._step, self._most = 1, _MOST_RESAMPLED
 
     @property
     def extradata(self) -> bytes:
@@ -65,25 +75,42 @@ class Codec:
         """The units that this block completes."""
         if not block.shape[1]:
             return []
-        if not self._pts:
-            self._floats = block.dtype == np.float32
-        samples: Block = as_float(block) if self._floats else as_s16(block)
-        # The graph that cuts to frames converts and interleaves, too: in passing, and three times as fast as numpy.
-        frame = av.AudioFrame("fltp" if self._floats else "s16p", self._layout, block.shape[1])
-        for plane, row in zip(frame.planes, np.ascontiguousarray(samples), strict=True):
-            plane.update(row)
-        frame.sample_rate, frame.time_base, frame.pts = self._rate, self._time_base, self._pts
-        if self._pts:
-            units = self._units(frame)
-        else:
+        if self._rest is None:
+            self._rest = block[:, :0]
+        samples: Block = as_float(block) if self._rest.dtype == np.float32 else as_s16(block)
+        if self._rest.shape[1]:
+            samples = np.concatenate((self._rest, samples), axis=1)
+        count = samples.shape[1] // self._step * self._step
+        self._rest = samples[:, count:].copy()
+        begin, units = 0, []
+        if not self._pts and count:
+            # PyAV keeps the first frame that it sees, so that is a short one.
+            begin = self._step
             with _one_cpu():
-                units = self._units(frame)
-        self._pts += frame.samples
+                units = self._fed(samples[:, :begin])
+        for at in range(begin, count, self._most):
+            units += self._fed(samples[:, at : min(at + self._most, count)])
         return units
 
     def finish(self) -> list[bytes]:
         """The units that were not complete. The encoder is of no use afterwards."""
-        return self._units(None) if self._pts else []
+        if self._rest is None:
+            return []
+        units = []
+        if self._rest.shape[1]:
+            with _one_cpu():
+                units = self._fed(self._rest)
+        return units + self._units(None)
+
+    def _fed(self, samples: Block) -> list[bytes]:
+        # The graph that cuts to frames converts and interleaves, too: in passing, and three times as fast as numpy.
+        form = "fltp" if samples.dtype == np.float32 else "s16p"
+        frame = av.AudioFrame(form, self._layout, samples.shape[1])
+        for plane, row in zip(frame.planes, samples, strict=True):
+            memoryview(plane)[:] = np.ascontiguousarray(row).data.cast("B")
+        frame.sample_rate, frame.time_base, frame.pts = self.song_rate, self._time_base, self._pts
+        self._pts += frame.samples
+        return self._units(frame)
 
     def _units(self, frame: av.AudioFrame | None) -> list[bytes]:
         try:

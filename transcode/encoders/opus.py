@@ -25,8 +25,8 @@ class OpusEncoder(FramedEncoder):
         # Its predictions reach back; after a second nothing is left of where it began.
         return Grid(sample_rate // 50, _PRE_SKIP * sample_rate // 48000, warmup=50)
 
-    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
-        codec = Codec("libopus", spec.sample_rate, spec.channels, spec.bitrate, "flt", _OPTIONS)
+    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None, song_rate: int | None = None) -> None:
+        codec = Codec("libopus", spec.sample_rate, spec.channels, spec.bitrate, "flt", _OPTIONS, song_rate)
         if int.from_bytes(codec.extradata[_PRE_SKIP_AT : _PRE_SKIP_AT + 2], "little") != _PRE_SKIP:
             raise EncodeError("this libopus has another delay than is known here")
         super().__init__(spec, codec, self.grid(spec.sample_rate), start)

@@ -4,13 +4,16 @@ Invariant under test: a packet holds the same sound whether the beginning of the
 to the sample. Golden truth is the line that had the whole song.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.support.packets import heard, melody
+from transcode.encoder import grid
 from transcode.errors import EncodeError
-from transcode.line import Line
+from transcode.line import Line, stride
 from transcode.packet import Packet
 from transcode.samples import Sound
 from transcode.spec import EncoderSpec
@@ -43,6 +46,36 @@ def test_the_middle_stands_where_it_would(rate: int, exact: int) -> None:
     assert later == whole[20:]
 
 
+OPUS = EncoderSpec("opus", 48000, 2, 96000)
+
+
+@pytest.mark.parametrize(("rate", "step"), [(48000, 960), (44100, 882), (11025, 441), (44101, 44101)])
+def test_where_the_encoder_resamples_work_begins_with_a_frame(rate: int, step: int) -> None:
+    """The packets lie where they would, and what is heard of them is what was."""
+    assert stride(OPUS, rate) == step
+    whole, begin = run(Line(OPUS, rate, 2), song(rate)), step // 3
+    at = next(packet.pts for packet in whole if packet.pts >= step * 48000 // rate) if step < rate else None
+    line = Line(OPUS, rate, 2, position=begin, at=at)
+    later = run(line, song(rate)[:, begin:])
+    if at is None:
+        assert later == []  # all that came lies before the first place to begin at
+        return
+    assert [(p.pts, p.duration, p.padding) for p in later] == [
+        (p.pts, p.duration, p.padding) for p in whole if p.pts >= at
+    ]
+    frame = grid(OPUS).frame
+    before, after = heard(whole, line.config), heard(later, line.config)
+    end = slice(-(before.shape[1] - 20 * frame), None)
+    assert np.corrcoef(before[0, end], after[0, end])[0, 1] > 0.99
+
+
+def test_strides_are_as_short_as_can_be() -> None:
+    """A sample, where there is one rate and no frame; where there are two, one that has its counterpart."""
+    assert stride(EncoderSpec("pcm", 48000, 2, None), 48000) == 1
+    assert stride(FLAC, 48000) == 1
+    assert stride(FLAC, 44100) == stride(replace(OPUS, loudness=-16.0), 44100) == 147
+
+
 def test_what_lies_before_cannot_be_made() -> None:
     """Nor a packet that is none."""
     for position, at in ((1153, 1152), (0, 1153), (0, -1)):
@@ -63,6 +96,8 @@ def test_a_gap_is_told_where_it_is() -> None:
     packets = run(Line(FLAC, 48000, 2), song(48000), 5000, 5001, 20000)
     flagged = [packet for packet in packets if packet.discontinuity]
     assert [packet.pts for packet in flagged] == [5000 // 1152 * 1152, 20000 // 1152 * 1152]
+    resampled = run(Line(OPUS, 44100, 2), song(44100), 882 * 10)
+    assert [packet.pts for packet in resampled if packet.discontinuity] == [960 * 10 - 312]
     assert run(Line(FLAC, 48000, 2), song(48000)) == [
         Packet(packet.data, packet.pts, packet.duration, packet.padding) for packet in packets
     ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from transcode.remix import Remix
+from transcode.remix import Remix, resampled
 from transcode.samples import Block
 
 RATES = [(48000, 8000), (44100, 48000), (48000, 44100), (24000, 48000), (22050, 16000), (44101, 48000), (96000, 24000)]
@@ -55,13 +55,19 @@ def test_cuts_do_not_matter(source: int, target: int, channels: tuple[int, int])
         assert np.array_equal(remixed(noise, form, sizes), whole)
 
 
+def test_lengths_are_to_the_nearest() -> None:
+    """A half is a whole."""
+    assert [resampled(count, 48000, 24000) for count in range(4)] == [0, 1, 1, 2]
+    assert [resampled(count, 44100, 48000) for count in (1, 147, 44100)] == [1, 160, 48000]
+
+
 @pytest.mark.parametrize(("source", "target"), RATES)
 def test_the_length_is_exact(source: int, target: int) -> None:
     """From one sample on, shorter than any filter, the length is the ratio's, rounded."""
     for count in (1, 2, 17, 1000):
         found = remixed(np.full((1, count), 0.3, dtype=np.float32), (source, 1, target, 1))
         assert found.shape == (1, int(count * target / source + 0.5))
-        assert Remix(source, 1, target, 1).length(count) == found.shape[1]
+        assert resampled(count, source, target) == found.shape[1]
 
 
 def test_two_channels_become_their_mean() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from transcode.encoders.codec import Codec
 from transcode.errors import EncodeError
+from transcode.samples import as_float
 
 
 def test_units_are_the_samples() -> None:
@@ -23,6 +24,40 @@ def test_units_are_the_samples() -> None:
     integers = (block * 32768).astype(np.int16)
     assert b"".join(whole.encode(integers) + whole.encode(block)) == integers.T.astype("<i2").tobytes() * 2
     assert whole.finish() == []
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_a_unit_is_there_with_its_last_sample(kind: type[np.float32 | np.int16]) -> None:
+    """And what is over stays for the next one, or for the end."""
+    codec = Codec("flac", 8000, 2, None, "s16", {"compression_level": "2"})
+    frame = codec.frame
+    noise = np.random.default_rng(1).integers(-99, 99, (2, 3 * frame + 5)).astype(np.int16)
+    block = noise if kind is np.int16 else as_float(noise)
+    begin, units = 0, []
+    for size, made in ((frame - 1, 0), (1, 1), (frame + 7, 1), (frame - 8, 0), (6, 1)):
+        found = codec.encode(block[:, begin : begin + size])
+        assert len(found) == made
+        units += found
+        begin += size
+    units += codec.finish()
+    whole = Codec("flac", 8000, 2, None, "s16", {"compression_level": "2"})
+    assert [unit for unit in units if unit] == whole.encode(block) + whole.finish()
+
+
+@pytest.mark.parametrize("size", [700, 6000, 20000])
+def test_a_song_at_another_rate_is_resampled_as_ffmpeg_does(size: int) -> None:
+    """The units are those of FFmpeg's own way with all of it at once, byte for byte, however it came."""
+    noise = np.random.default_rng(1).normal(0, 0.2, (2, 20000)).astype(np.float32)
+    codec = Codec("libopus", 48000, 2, 96000, "flt", song_rate=44100)
+    units = [unit for at in range(0, 20000, size) for unit in codec.encode(noise[:, at : at + size])]
+    context = av.CodecContext.create("libopus", "w")
+    assert isinstance(context, av.AudioCodecContext)
+    context.sample_rate, context.layout, context.format = 48000, "stereo", "flt"
+    context.bit_rate = 96000
+    frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="stereo")
+    frame.sample_rate = 44100
+    assert units == [bytes(packet) for packet in context.encode(frame)]
+    assert len(units) == 22
 
 
 def test_nothing_in_nothing_out() -> None:
