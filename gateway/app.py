@@ -21,8 +21,12 @@ from gateway.config.schema import Config, Tenant
 from gateway.config.secret import key_hash
 from gateway.encoding.clips import ClipPool
 from gateway.encoding.pool import EncodingPool
+from gateway.errors import ServiceError, StartError
 from gateway.log import event as log_event
-from gateway.quota.memory import MemoryLedger
+from gateway.quota.ledger import Ledger
+from gateway.quota.opening import ledger_at
+from gateway.quota.policy import Rules
+from gateway.quota.prices import Price, Prices
 from gateway.quota.uses import MemoryUses, Uses
 from gateway.quota.uses_sqlite import SqliteUses
 from gateway.relay.hub import Hub
@@ -66,9 +70,10 @@ def demo_config(config: Config, simulator_url: str) -> Config:
     upstream = msgspec.structs.replace(
         config.upstream, base_url=simulator_url, workspace_id=None, api_key_file=None, audio_hosts=["127.0.0.1:*"]
     )
+    quota = msgspec.structs.replace(config.quota, store="memory:")
     others = [tenant for tenant in config.tenants if tenant.id != "demo"]
     demo = Tenant(id="demo", keys=[key_hash(DEMO_KEY)])
-    return msgspec.structs.replace(config, server=server, upstream=upstream, tenants=[*others, demo])
+    return msgspec.structs.replace(config, server=server, upstream=upstream, quota=quota, tenants=[*others, demo])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class Gateway:
         self.governor = Governor(upstream, self.recorder, weight=tenants.weight)
         retries = RetryPolicy(upstream.retry_attempts, upstream.retry_seconds)
         source = GovernedSource(provider, self.governor, retries, self.recorder, timeout=upstream.generation_timeout)
-        ledger = MemoryLedger(tenants.limits, lease_seconds=lease)
+        ledger = await self._ledger(stack, tenants)
         tasks = await asyncio.TaskGroup().__aenter__()
         # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
         stack.push_async_callback(tasks.__aexit__, None, None, None)
@@ -179,6 +184,19 @@ class Gateway:
         runner = await self._runner(stack, internal)
         await web.TCPSite(runner, server.internal_host, server.internal_port).start()
         self.addresses = Addresses(_url(server.host, bound), _url(server.internal_host, runner.addresses[0][1]))
+
+    async def _ledger(self, stack: AsyncExitStack, tenants: Tenants) -> Ledger:
+        quota = self._config.quota
+        prices = {model: Price(price.per_second, price.per_character) for model, price in quota.prices.items()}
+        rules = Rules(quota.lease_seconds, quota.estimate_seconds, quota.minimum_seconds)
+        ledger = ledger_at(quota.store, tenants.limits, rules, Prices(prices))
+        try:
+            await ledger.open()
+        except ServiceError as error:
+            await ledger.close()
+            raise StartError(f"quota.store: {error.message}") from None
+        stack.push_async_callback(ledger.close)
+        return ledger
 
     async def _uses(self, stack: AsyncExitStack) -> Uses:
         """Where the uses of tickets are counted: beside the ledger's file, so that neither waits for the other."""

@@ -43,6 +43,7 @@ HANDLING: dict[str, Handling] = {
     "unsupported_media_type": Handling(415, 1003),
     "range_not_satisfiable": Handling(416, 1008),
     "unsupported_format": Handling(422, 1008),
+    "idempotency_conflict": Handling(409, 1008),
     "position_lost": Handling(409, 4203),
     # who may
     "missing_credentials": Handling(401, 4001),
@@ -71,6 +72,7 @@ HANDLING: dict[str, Handling] = {
     # ourselves
     "internal": Handling(500, 1011, retryable=True),
     "overloaded": Handling(503, 1013, retryable=True),
+    "ledger_unavailable": Handling(503, 1013, retryable=True),
     "transcoding_full": Handling(503, 1013, retryable=True),
     "transcoding_failed": Handling(500, 1011, retryable=True),
     "going_away": Handling(503, 1012, retryable=True),

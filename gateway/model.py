@@ -95,6 +95,15 @@ class SongRequest:
         """What is sung, as far as the buyer said it."""
         return self.input.lyrics
 
+    @property
+    def estimate_seconds(self) -> None:
+        """Nobody knows before how long a song will be: what others like it took is the best guess."""
+        return None
+
+
+# Characters a second.
+SLOWEST_SPEECH = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
@@ -113,6 +122,11 @@ class SpeechRequest:
     def lyrics(self) -> None:
         """Nothing is sung."""
         return None
+
+    @property
+    def estimate_seconds(self) -> float:
+        """How long it takes to say: Chinese has some four characters a second, other languages more."""
+        return max(1.0, len(self.input.text) / SLOWEST_SPEECH)
 
 
 GenerationRequest = SongRequest | SpeechRequest

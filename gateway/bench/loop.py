@@ -18,7 +18,7 @@ from gateway.bench.programs import program
 from gateway.bench.report import Row
 from gateway.bench.ticks import ticks
 from gateway.bench.usage import raise_file_limit
-from gateway.config.schema import Config, Limits, Relay, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Config, Limits, Quota, Relay, Server, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
 
 MOST_MS = 2.0
@@ -79,6 +79,7 @@ def config(url: str, key: str, crowd: Crowd) -> Config:
         ),
         transcode=Transcode(max_encodings=crowd.streams),
         relay=Relay(),
+        quota=Quota(store="memory:"),
         tenants=[Tenant(id="bench", keys=[key_hash(key)], limits=Limits(concurrent_streams=0))],
     )
 

@@ -161,7 +161,7 @@ async def server(url: str, processor: int, more: Mapping[str, Any] | None = None
 def settings(url: str, key: str) -> dict[str, Any]:
     """A configuration with room for everybody: free ports, no limits, and a provider that takes all there is."""
     plenty = 60_000
-    limits = {known.name: 0 for known in keys_of(Limits) if not known.pending}
+    limits = {known.name: 0 for known in keys_of(Limits)}
     return {
         "server": {"port": 0, "internal_port": 0, "drain_timeout": 1.0},
         "upstream": {
@@ -172,6 +172,7 @@ def settings(url: str, key: str) -> dict[str, Any]:
             "max_queue": 1000,
             "max_queue_per_tenant": 1000,
         },
+        "quota": {"store": "memory:"},
         "tenants": [{"id": "bench", "keys": [key_hash(key)], "limits": limits}],
     }
 

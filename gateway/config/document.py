@@ -23,7 +23,6 @@ Times are seconds and sizes are bytes. A key that is not known is an error.
 
 The environment wins over this file (WAVEGATE__SERVER__PORT=9000), and a flag of the command line over both.
 """
-_NOT_IN_FORCE = " (Not in force in this version.)"
 _ENTRY = " The entry below is an example, commented out."
 _BARE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./:-]*")
 
@@ -37,7 +36,7 @@ def default_yaml() -> str:
 
 
 def _key(key: Key, value: Any) -> Iterator[str]:
-    yield from _comment(key.doc + (_NOT_IN_FORCE if key.pending else "") + (_ENTRY if key.many else ""))
+    yield from _comment(key.doc + (_ENTRY if key.many else ""))
     if key.item and key.many:
         # With nothing but comments under it, the list is empty; uncommented, the entry stands where it belongs.
         yield f"{key.name}:"

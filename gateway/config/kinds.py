@@ -11,6 +11,7 @@ from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
 Seconds = Annotated[float, Meta(gt=0, le=1e9, description="a number of seconds greater than 0")]
+Money = Annotated[float, Meta(ge=0, le=1e6, description="a number, 0 or more")]
 Count = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
 Weight = Annotated[float, Meta(gt=0, le=1000, description="a number greater than 0 and up to 1000")]
 AtLeastOne = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
@@ -59,7 +60,5 @@ Abandon = Annotated[
     str, Meta(pattern=r"^(finish|cancel|\d+(\.\d+)?s)\Z", description="finish, cancel or a time such as 30s")
 ]
 
-# A key of the contract that is read but not acted on yet: setting it draws a warning, never silence.
-PENDING = Meta(extra={"pending": True})
 # A key whose value may hold a credential, or be mistaken for the place of one: it is never shown.
 SECRET = Meta(extra={"secret": True})

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.convert import Converter, build
 from gateway.config.reader import parse
-from gateway.config.schema import Config, Section, keys_of
+from gateway.config.schema import Config
 from gateway.config.secret import key_id, redact
 
 # Two underscores, also in front: orchestrators put WAVEGATE_PORT and its like into the environment by themselves.
@@ -30,7 +30,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used, and sentences for whoever runs it about keys that do nothing yet."""
+    """A configuration that can be used, and sentences for whoever runs it about what is hardly meant so."""
 
     config: Config
     warnings: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     if problems:
         # Keys of mappings and of YAML's own sentences are words of the file as well.
         raise ConfigError([redact(problem) for problem in problems])
-    return Loaded(config, list(_pending(config, "")))
+    return Loaded(config, list(_advice(config)))
 
 
 def _layers(
@@ -137,12 +137,7 @@ def _check_base_url(url: str) -> Iterator[str]:
         yield f"upstream.base_url: must have a host and, if it has a port, a real one, got {redact(url)!r}"
 
 
-def _pending(section: Section, path: str) -> Iterator[str]:
-    for key in keys_of(type(section)):
-        value = getattr(section, key.name)
-        here = f"{path}{key.name}"
-        if key.pending and value != key.default:
-            yield f"{here}: is set, but not in force in this version"
-        if key.item:
-            for index, entry in enumerate(value if key.many else [value]):
-                yield from _pending(entry, f"{here}[{index}]." if key.many else f"{here}.")
+def _advice(config: Config) -> Iterator[str]:
+    for index, tenant in enumerate(config.tenants):
+        if not tenant.keys:
+            yield f"tenants[{index}].keys: is empty, so nobody can use this tenant"

@@ -13,13 +13,13 @@ from msgspec import NODEFAULT, Meta, Struct, field
 from msgspec.structs import fields
 
 from gateway.config.kinds import (
-    PENDING,
     SECRET,
     Abandon,
     AtLeastOne,
     Count,
     HttpUrl,
     KeyHash,
+    Money,
     Origin,
     Port,
     RedisUrl,
@@ -178,10 +178,10 @@ class Limits(Section, frozen=True):
     """What one tenant may use; 0 means no limit."""
 
     concurrent_streams: Annotated[Count, "Generations at the same time."] = 5
-    streams_per_minute: Annotated[Count, "Generations started in any minute.", PENDING] = 30
-    audio_seconds_per_day: Annotated[Count, "Seconds of generated audio a day.", PENDING] = 36000
-    audio_seconds_per_month: Annotated[Count, "Seconds of generated audio a month.", PENDING] = 600000
-    egress_bytes_per_day: Annotated[Count, "Bytes sent to listeners a day.", PENDING] = 0
+    streams_per_minute: Annotated[Count, "Generations started in any minute."] = 30
+    audio_seconds_per_day: Annotated[Count, "Seconds of generated audio a day."] = 36000
+    audio_seconds_per_month: Annotated[Count, "Seconds of generated audio a month."] = 600000
+    egress_bytes_per_day: Annotated[Count, "Bytes sent to listeners a day."] = 0
     listeners: Annotated[Count, "Listeners at the same time, over all streams and doors."] = 20000
     connections: Annotated[Count, "WebSocket connections at the same time."] = 20000
 
@@ -205,15 +205,31 @@ class Tenant(Section, frozen=True):
     limits: Limits = Limits()
 
 
+class Price(Section, frozen=True):
+    """What one model costs, in a currency of yours."""
+
+    per_second: Annotated[Money, "For a second of audio."] = 0.0
+    per_character: Annotated[Money, "For a character of text, where the provider counts those."] = 0.0
+
+
 class Quota(Section, frozen=True):
-    """Where usage is accounted."""
+    """Where usage is accounted, and how generations are reserved."""
 
     store: Annotated[
         StoreUrl,
-        "The place of the ledger; memory: is forgotten at a restart, sqlite:///FILE and redis://HOST are not.",
-        PENDING,
+        "The place of the ledger: sqlite:///FILE is kept, memory: is forgotten at a restart.",
         SECRET,
-    ] = "memory:"
+    ] = "sqlite:///usage.db"
+    prices: Annotated[
+        dict[str, Price], "What models cost, by name, for the ledger's `cost`: fun-music-v1: {per_second: 0.002}."
+    ] = {}
+    estimate_seconds: Annotated[
+        Seconds, "What is reserved for a song of a model of which nobody has had one yet; later what theirs took."
+    ] = 240.0
+    minimum_seconds: Annotated[
+        Seconds,
+        "A tenant with less than this left of a budget starts nothing; with more, a song that uses up the rest.",
+    ] = 10.0
     lease_seconds: Annotated[
         Seconds, "A generation whose owner has not renewed its slot for this long gives it back."
     ] = 60.0
@@ -270,7 +286,6 @@ class Key:
     kind: Any
     doc: str
     default: Any
-    pending: bool
     secret: bool
     item: type[Section] | None
     many: bool
@@ -296,7 +311,6 @@ def keys_of(section: type[Section]) -> tuple[Key, ...]:
                 kind=hint,
                 doc=extra.get("doc") or (item.__doc__ if item else None) or "",
                 default=default,
-                pending="pending" in extra,
                 secret="secret" in extra,
                 item=item,
                 many=many and item is not None,

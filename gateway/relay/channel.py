@@ -61,7 +61,8 @@ class Round:
 class Channel:
     """The log. It opens when the audio's details are known, grows by `append`, and is closed once, with an outcome.
 
-    `newest` is the chunk that those who have heard all others lack, if nothing is to be said before it.
+    `newest` is the chunk that those who have heard all others lack, if nothing is to be said before it; `egress` the
+    bytes of audio that listeners were sent.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Channel:
         self.end = 0
         self.end_pts = 0
         self.retained_bytes = 0
+        self.egress = 0
         self.torn = False
         self.newest: Chunk | None = None
         self.outcome: Outcome | None = None
@@ -296,4 +298,5 @@ class Channel:
         for door, tally in self._tallies.items():
             if tally.chunks:
                 self.recorder.written(door, self.format.codec, tally.chunks, tally.size)
+                self.egress += tally.size
                 tally.chunks = tally.size = 0

@@ -13,18 +13,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from gateway.accounting import Reservation
 from gateway.config.schema import Limits, Relay, Transcode
 from gateway.errors import LimitError, RequestError, ServiceError
 from gateway.log import event as log_event
 from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
+from gateway.relay.account import PATIENCE_SECONDS, Account
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
-from gateway.relay.order import Order
+from gateway.relay.order import Order, RepeatedOrderError
 from gateway.relay.ports import Encodings, Ledger, ListenerTransport, Source
 from gateway.relay.renditions import Workshop
 from gateway.relay.since import Since, locate
-from gateway.relay.stream import SETTLE_SECONDS, Stream
+from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.hub")
@@ -94,12 +96,12 @@ class Hub:
     # -- streams ---------------------------------------------------------------------------------------------------
 
     async def order(self, order: Order) -> tuple[Stream, bool]:
-        """The stream that was ordered, and whether it was there already, to be shared.
+        """The stream that was ordered, and whether it was there already.
 
         Of many who order the same song at once, to share it, one pays. Raises as `create` does.
         """
         if not order.share:
-            return await self.create(order), False
+            return await self._buy(order)
         song = (order.tenant, order.request)
         while (ordering := self._ordering.get(song)) is not None:
             await asyncio.wait([ordering])
@@ -109,34 +111,48 @@ class Hub:
             return known, True
         ordering = self._ordering[song] = asyncio.get_running_loop().create_future()
         try:
-            return await self.create(order), False
+            return await self._buy(order)
         finally:
             del self._ordering[song]
             ordering.set_result(None)
 
     async def create(self, order: Order) -> Stream:
-        """Buys a song. Raises LimitError when the tenant has no slot, ServiceError when the gateway is stopping."""
+        """Buys a song. Raises LimitError, ServiceError when the gateway is stopping, RepeatedOrderError."""
+        stream, _ = await self._buy(order)
+        return stream
+
+    async def _buy(self, order: Order) -> tuple[Stream, bool]:
         self._check_open()
         tenant, request = order.tenant, order.request
         rendition = self._new_rendition()
+        reservation = Reservation(
+            rendition.stream_id, order.principal, request.model, order.once, request.estimate_seconds
+        )
         try:
-            await self._ledger.reserve(tenant, rendition.stream_id)
+            grant = await self._ledger.reserve(reservation)
         except LimitError as refusal:
             self._recorder.quota_rejected(tenant, refusal.code)
             raise
+        if grant.repeated:
+            known = self._streams.get(grant.stream_id)
+            if known is None:
+                raise RepeatedOrderError(grant.stream_id)
+            return known, True
         try:
             self._check_open()
         except ServiceError:
-            await self._ledger.settle(rendition.stream_id, 0.0)
+            await self._ledger.withdraw(rendition.stream_id)
             raise
-        stream = Stream(rendition, order, self._instruments, self._workshop(rendition.stream_id))
+        self._recorder.audio_seconds(tenant, "reserved", grant.seconds)
+        account = Account(self._ledger, rendition.stream_id, grant.seconds)
+        stream = Stream(rendition, order, account, self._instruments, self._workshop(rendition.stream_id))
         self._streams[stream.id] = stream
         self._songs[tenant, request] = stream.id
-        stream.start(self._tasks, self._source, self._ledger)
+        stream.start(self._tasks, self._source)
         log_event(
             logger, "stream created", stream=stream.id, tenant=tenant, model=request.model, mode=request.mode.value
         )
-        return stream
+        return stream, False
 
     def _check_open(self) -> None:
         if self._draining:
@@ -227,17 +243,28 @@ class Hub:
             self.forget()
             for stream in self._streams.values():
                 stream.tick()
+            await self._count()
             if self._instruments.now() >= next_renewal:
                 next_renewal = self._instruments.now() + renew_every
                 await self._renew()
 
     async def _renew(self) -> None:
-        for stream in [stream for stream in self._streams.values() if not stream.status.final]:
-            try:
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await self._ledger.renew(stream.id)
-            except Exception:
-                logger.exception("the lease of stream %s was not renewed", stream.id)
+        for stream in list(self._streams.values()):
+            if not stream.status.final:
+                await stream.account.renew(stream.received_seconds)
+            else:
+                await stream.account.settle_again()
+
+    async def _count(self) -> None:
+        """Tells the ledger what listeners took since the last time, and has it look for leases that have ended."""
+        traffic = [one for stream in self._streams.values() if (one := stream.traffic()) is not None]
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if traffic:
+                    await self._ledger.heard(traffic)
+                await self._ledger.sweep()
+        except Exception:
+            logger.exception("the ledger could not be kept up: what listeners of %d streams took", len(traffic))
 
     def forget(self) -> None:
         """Lets go of finished streams that are too old, and of the least recently heard ones past the byte limit."""

@@ -33,3 +33,8 @@ class Outcome:
     size: int
     sha256: str
     bill: Bill
+
+    @property
+    def soft(self) -> bool:
+        """Whether what was sent is all there is to have: whole, or as far as its buyer's budget went."""
+        return self.error is None or self.error.code == "quota_exceeded"

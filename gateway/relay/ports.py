@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from gateway.accounting import Generation, Grant, Reservation, Settlement, Traffic
 from gateway.errors import WavegateError
 from gateway.model import Chunk, GenerationRequest, Position, SourceEvent, StreamId, TenantId
 from gateway.relay.outcome import Outcome
@@ -27,18 +28,38 @@ class Source(Protocol):
 
 
 class Ledger(Protocol):
-    """Who may start a generation, and what it cost."""
+    """Who may start a generation, and what it cost. Each call is one atomic step, and ends in bounded time."""
 
-    async def reserve(self, tenant: TenantId, stream_id: StreamId) -> None:
-        """Takes a slot for the tenant, as a lease that expires by itself. Raises LimitError when there is none."""
+    async def reserve(self, reservation: Reservation) -> Grant:
+        """Takes a slot and seconds, as a lease that ends by itself. Raises LimitError, RequestError, ServiceError."""
         ...
 
-    async def renew(self, stream_id: StreamId) -> None:
-        """Keeps the lease of a running generation."""
+    async def withdraw(self, stream_id: StreamId) -> None:
+        """It was never begun: all is given back."""
         ...
 
-    async def settle(self, stream_id: StreamId, seconds: float) -> None:
-        """The generation is over and cost this much audio. Gives the slot back; a second call does nothing."""
+    async def begin(self, stream_id: StreamId, provider_request_id: str | None) -> None:
+        """The provider has begun, and this is its name for the generation."""
+        ...
+
+    async def renew(self, stream_id: StreamId, received_seconds: float) -> bool:
+        """Keeps the lease, and notes what a crash would charge; False when it is lost."""
+        ...
+
+    async def extend(self, stream_id: StreamId, seconds: float) -> float:
+        """Reserves more, and gives how much. Raises LimitError when the budget has ended."""
+        ...
+
+    async def settle(self, stream_id: StreamId, settlement: Settlement) -> Generation | None:
+        """Books the end and gives the slot back; a second call changes nothing."""
+        ...
+
+    async def heard(self, traffic: Sequence[Traffic]) -> None:
+        """Adds what listeners took, of ended generations too."""
+        ...
+
+    async def sweep(self) -> int:
+        """Settles leases that have ended, and gives how many. To be called often."""
         ...
 
 

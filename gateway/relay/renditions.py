@@ -63,6 +63,7 @@ class Renditions:
         self._workshop = workshop
         self._made: list[_Made] = []
         self._tracks: dict[EncoderSpec, Track] = {}
+        self._egress = 0  # of those that were given up
         # So that whoever heard one of them can go on in another format.
         self._past: deque[Past] = deque(maxlen=PAST_KEPT)
         self._waiting: asyncio.Future[None] | None = None
@@ -77,6 +78,11 @@ class Renditions:
         """Of all channels, and of the packets that more containers may be made of."""
         packets = sum(track.size for track in self._tracks.values())
         return sum(channel.retained_bytes for channel in self) + packets
+
+    @property
+    def egress(self) -> int:
+        """Bytes of audio that listeners were sent, in all formats."""
+        return self._egress + sum(channel.egress for channel in self)
 
     async def finished(self) -> None:
         """Until everything that somebody hears has come to its end."""
@@ -237,6 +243,7 @@ class Renditions:
 
     def _give_up(self, made: _Made) -> None:
         self._made.remove(made)
+        self._egress += made.channel.egress
         self._past.append(Past.of(made.channel))
         made.channel.forget()
         self._tell_waiting()

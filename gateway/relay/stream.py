@@ -9,6 +9,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
+from gateway.accounting import Settlement, Traffic
 from gateway.errors import RequestError, ServiceError, UpstreamError, WavegateError
 from gateway.log import event as log_event
 from gateway.model import (
@@ -23,20 +24,19 @@ from gateway.model import (
 )
 from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
+from gateway.relay.account import Account
 from gateway.relay.attention import Attention
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
 from gateway.relay.order import Order
 from gateway.relay.outcome import Bill
-from gateway.relay.ports import Ledger, Source
+from gateway.relay.ports import Source
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.renditions import Renditions, Workshop
 from transcode.formats import FORMATS
 
 logger = logging.getLogger("wavegate.stream")
 
-# The ledger gets this long to take a bill before listeners are told that it is not settled yet.
-SETTLE_SECONDS = 5.0
 # While 12,000 come and go, news of their number each second would cost a fifth of what their audio does.
 CROWD_TOLD_A_SECOND = 1000
 # Providers have been seen to end in good order, and to bill, with a container's header and nothing to hear behind it.
@@ -56,6 +56,7 @@ class Stream:
         self,
         rendition: RenditionId,
         order: Order,
+        account: Account,
         instruments: Instruments,
         workshop: Workshop,
     ) -> None:
@@ -74,6 +75,7 @@ class Stream:
         self.lyrics = request.lyrics
         self.bill = Bill(0.0, settled=False)
         self.attention = Attention(order.grace, instruments.now)
+        self.account = account
         self._instruments = instruments
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]
@@ -85,6 +87,8 @@ class Stream:
         self._task: asyncio.Task[None] | None = None
         self._announced: tuple[int, object] = (0, None)
         self._count_again = 0.0
+        self._counted_at = instruments.now()
+        self._egress = 0
         self._begun = False
 
     @property
@@ -127,6 +131,13 @@ class Stream:
         failed = self.status in (Status.FAILED, Status.CANCELLED)
         return not failed and self._ending is None and self.native.first == 0
 
+    def traffic(self) -> Traffic | None:
+        """What listeners took since the last call, for the ledger; None if there were none."""
+        now, listeners, egress = self._instruments.now(), self.listeners, self.renditions.egress
+        took = Traffic(self.id, listeners * (now - self._counted_at), egress - self._egress)
+        self._counted_at, self._egress = now, egress
+        return took if took.listener_seconds or took.egress_bytes else None
+
     def tick(self) -> None:
         """Called about once a second: looks whether anybody listens, tells what is new, keeps house."""
         if self.attention.gone(self.listeners):
@@ -154,9 +165,9 @@ class Stream:
         for channel in self.renditions:
             channel.tell(text)
 
-    def start(self, tasks: asyncio.TaskGroup, source: Source, ledger: Ledger) -> None:
+    def start(self, tasks: asyncio.TaskGroup, source: Source) -> None:
         """Begins to read the source, in a task of its own inside `tasks`."""
-        self._task = tasks.create_task(self._run(source, ledger), name=f"stream {self.id}")
+        self._task = tasks.create_task(self._run(source), name=f"stream {self.id}")
 
     def cancel(self, error: WavegateError | None = None) -> None:
         """Ends the generation; what was delivered is charged. Does nothing to a stream that has ended."""
@@ -179,7 +190,7 @@ class Stream:
 
     # -- its task --------------------------------------------------------------------------------------------------
 
-    async def _run(self, source: Source, ledger: Ledger) -> None:
+    async def _run(self, source: Source) -> None:
         self._begun = True
         self._recorder.stream_started()
         self.status = Status.RUNNING
@@ -195,7 +206,7 @@ class Stream:
             logger.exception("stream %s ended by a fault of ours", self.id)
             error = ServiceError("internal", "Something went wrong in the gateway; the stream has ended.")
         finally:
-            await self._end(error, ledger)
+            await self._end(error)
 
     async def _read(self, source: Source) -> None:
         began = self._instruments.now()
@@ -208,6 +219,10 @@ class Stream:
                     first = False
                     self._recorder.upstream_first_audio(self.request.model, self._instruments.now() - began)
                 self._take(event)
+                if isinstance(event, Accepted):
+                    await self.account.begin(event.request_id)
+                else:
+                    await self.account.cover(self.received_seconds)
         self._rendition.finish(complete=True)
         if self.received_seconds < SHORTEST_SONG_SECONDS:
             raise UpstreamError("upstream_empty", "The provider finished without any sound, or with next to none.")
@@ -227,7 +242,7 @@ class Stream:
             self._finished = event
             self.lyrics = event.lyrics or self.lyrics
 
-    async def _end(self, error: WavegateError | None, ledger: Ledger) -> None:
+    async def _end(self, error: WavegateError | None) -> None:
         """One place where the bill is settled and everybody is told, whatever ended the stream."""
         if error is not None:
             self._give_the_rest()
@@ -241,7 +256,11 @@ class Stream:
         self.status = self._outcome(error)
         self.finished_at = self._instruments.time()
         try:
-            await self._settle(ledger, seconds)
+            billed = self._finished.billed_seconds if self._finished is not None else None
+            settlement = Settlement(self.status, self.received_seconds, billed, characters)
+            if await self.account.settle(settlement):
+                self.bill = replace(self.bill, settled=True)
+                self._recorder.audio_seconds(self.tenant, "settled", seconds)
         finally:
             self.native.close(error, self.bill)
         self._recorder.stream_ended(self.request.model, self.status)
@@ -269,14 +288,5 @@ class Stream:
     def _outcome(error: WavegateError | None) -> Status:
         if error is None:
             return Status.COMPLETED
-        return Status.CANCELLED if error.code == "cancelled" else Status.FAILED
-
-    async def _settle(self, ledger: Ledger, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await ledger.settle(self.id, seconds)
-        except Exception:
-            logger.exception("stream %s is not settled: %.3f seconds", self.id, seconds)
-        else:
-            self.bill = replace(self.bill, settled=True)
-            self._recorder.audio_seconds(self.tenant, "settled", seconds)
+        # Nothing has failed where a budget has ended.
+        return Status.CANCELLED if error.code in ("cancelled", "quota_exceeded") else Status.FAILED

@@ -82,7 +82,7 @@ class AudioConnection(SocketTransport):
 
     def ended(self, outcome: Outcome) -> None:
         """A whole song ends its body in order; a broken one ends without the last chunk, so the player knows."""
-        if outcome.error is None and self._build is frames.chunked:
+        if outcome.soft and self._build is frames.chunked:
             self.write(b"0\r\n\r\n")
         self.socket.close()
         self._watch_the_rest()

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import fields
 
 from gateway.errors import RequestError
-from gateway.model import GenerationRequest, Mode, TenantId
+from gateway.model import GenerationRequest, Mode, Principal
 from gateway.protocol.families import family_of
 from gateway.protocol.family import ModelFamily
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
@@ -29,14 +29,14 @@ def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
     return [FormatSpec(wish) if isinstance(wish, str) else wish for wish in several]
 
 
-def order_of(body: CreateBody | StreamCreate, tenant: TenantId, abandon: str, default_model: str) -> Order:
-    """The order of this tenant, whose own policy for streams that everybody has left is `abandon`.
+def order_of(body: CreateBody | StreamCreate, principal: Principal, abandon: str, default_model: str) -> Order:
+    """The order of somebody whose tenant's policy for streams that everybody has left is `abandon`.
 
     Raises RequestError naming the field that is wrong.
     """
     request, warnings = request_of(body, default_model)
     grace = grace_of(abandon if body.abandon is None else body.abandon)
-    return Order(tenant, request, body.share, grace, warnings)
+    return Order(principal, request, body.share, grace, warnings=warnings)
 
 
 def request_of(body: CreateBody | StreamCreate, default_model: str) -> tuple[GenerationRequest, list[str]]:

@@ -12,13 +12,15 @@ from gateway.relay.order import Order
 from gateway.relay.stream import Stream
 from gateway.server.visitor import Purchase, Visitor
 
-# To be replaced by the ledger's estimate of this request: the two must not differ.
-ESTIMATE_SECONDS = 240.0
 
+async def bought(
+    visitor: Visitor, hub: Hub, tasks: asyncio.TaskGroup, order: Order, estimate: float
+) -> tuple[Stream, bool]:
+    """A stream that the visitor may buy, and whether it was bought by somebody else before. Raises WavegateError.
 
-async def bought(visitor: Visitor, hub: Hub, tasks: asyncio.TaskGroup, order: Order) -> tuple[Stream, bool]:
-    """A stream that the visitor may buy, and whether it was bought by somebody else before. Raises WavegateError."""
-    purchase = await visitor.buy(ESTIMATE_SECONDS)
+    `estimate` is how many seconds a song is taken for that cannot tell itself how long it will be.
+    """
+    purchase = await visitor.buy(order.request.estimate_seconds or estimate)
     try:
         stream, shared = await hub.order(order)
     except WavegateError:

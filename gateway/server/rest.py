@@ -137,10 +137,11 @@ class Rest:
         """A ticket for a guest. Its stream must be there, and its page on the tenant's list."""
         tenant = self._owner(request).tenant
         wanted = Wanted(**structs.asdict(decode_ticket(await self._body(request))))
+        # First, for it names the field that is wrong; nobody has the ticket until everything is right.
+        minted = self._tenants.office.mint(tenant, wanted)
         if wanted.stream_id is not None:
             self._hub.get(tenant, wanted.stream_id)
         self._tenants.check_page(tenant, wanted.origin)
-        minted = self._tenants.office.mint(tenant, wanted)
         document = {"ticket": minted.token.reveal(), "expires_at": minted.ticket.expires_at}
         return answer(document, 201, {"Cache-Control": "no-store"})
 
@@ -151,10 +152,11 @@ class Rest:
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
         body = await self._body(request)
-        tenant = visitor.principal.tenant
-        order = order_of(decode_create(body), tenant, self._tenants.abandon(tenant), self._config.upstream.model)
+        principal = visitor.principal
+        abandon = self._tenants.abandon(principal.tenant)
+        order = order_of(decode_create(body), principal, abandon, self._config.upstream.model)
         await visitor.enter()
-        stream, shared = await bought(visitor, self._hub, self._tasks, order)
+        stream, shared = await bought(visitor, self._hub, self._tasks, order, self._config.quota.estimate_seconds)
         info = stream_info(stream, str(request.url.origin()))
         return answer(info, 200 if shared else 201, {"Location": f"/v1/streams/{stream.id}"})
 

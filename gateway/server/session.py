@@ -54,6 +54,17 @@ class Services:
     admission: Admission
     seats: Seats
 
+    async def let_in(self, visitor: Visitor) -> None:
+        """Finds a newcomer's place, and spends a use of its ticket if that opens anything. Raises WavegateError."""
+        tenant = visitor.principal.tenant
+        self.seats.check(tenant)
+        if visitor.ticket is not None:
+            if visitor.ticket.stream_id is not None:
+                self.hub.get(tenant, visitor.ticket.stream_id)
+            await visitor.enter()
+            # Others have come meanwhile.
+            self.seats.check(tenant)
+
 
 class ClientSession:
     """One session; the connection hands it whole messages."""
@@ -126,8 +137,9 @@ class ClientSession:
         self._connection.say(events.Goaway(round(time_left * 1000), round(reconnect_after * 1000)))
 
     def close(self, error: WavegateError) -> None:
-        """Ends the session with the error's close code; it hears nothing more, whether the client answers or not."""
+        """Ends the session with the error's close code: nothing more is heard, and nothing it said is carried out."""
         self._connection.close(error.handling.close, error.close_reason())
+        self._waiting.clear()
         self._leave()
 
     # -- carrying out ----------------------------------------------------------------------------------------------
@@ -168,11 +180,17 @@ class ClientSession:
     async def _create(self, message: messages.StreamCreate) -> None:
         try:
             self._services.admission.check_order()
-            tenant = self._known.principal.tenant
-            abandon = self._services.tenants.abandon(tenant)
-            order = order_of(message, tenant, abandon, self._services.config.upstream.model)
+            principal = self._known.principal
+            abandon = self._services.tenants.abandon(principal.tenant)
+            order = order_of(message, principal, abandon, self._services.config.upstream.model)
             self._checked(message)
-            stream, _ = await bought(self._known, self._services.hub, self._services.tasks, order)
+            stream, _ = await bought(
+                self._known,
+                self._services.hub,
+                self._services.tasks,
+                order,
+                self._services.config.quota.estimate_seconds,
+            )
             self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
             if self._connection.conversation is self:
                 self._attach(stream, message)
@@ -197,8 +215,7 @@ class ClientSession:
         """With a ticket: a use is spent when there is a place, and before anything is said."""
         try:
             visitor = self._newcomer(message)
-            self._services.seats.check(visitor.principal.tenant)
-            await visitor.enter()
+            await self._services.let_in(visitor)
             if self._connection.conversation is self:
                 self._welcome(visitor)
         except WavegateError as error:

@@ -104,11 +104,7 @@ class WebSocketDoor:
             if not given.given:
                 return None, None
             visitor = self._services.tenants.visitor(given, origin=origin)
-            self._services.seats.check(visitor.principal.tenant)
-            if visitor.ticket is not None:
-                await visitor.enter()
-                # Others have come meanwhile.
-                self._services.seats.check(visitor.principal.tenant)
+            await self._services.let_in(visitor)
         except WavegateError as error:
             return None, error
         return visitor, None

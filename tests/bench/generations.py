@@ -97,6 +97,7 @@ def config(simulator: str, streams: int) -> str:
     }
     sections = {
         "server": {"port": 0, "internal_port": 0},
+        "quota": {"store": "memory:"},
         "upstream": upstream,
         "relay": {"retain_seconds": RETAIN_SECONDS},
         "tenants": [{"id": "bench", "keys": [key_hash(KEY)], "limits": {"concurrent_streams": 0}}],

@@ -144,7 +144,11 @@ async def test_a_gateway_buys_from_the_simulator_and_keeps_its_key(wavegate: Sta
     assert digest is not None
     config = tmp_path / "wavegate.yaml"
     config.write_text(f"tenants: [{{id: acme, keys: ['{digest[1]}']}}]\nlog: {{level: debug}}\n", encoding="utf-8")
-    environment = {"DASHSCOPE_API_KEY": secret, "WAVEGATE__UPSTREAM__BASE_URL": provider}
+    environment = {
+        "DASHSCOPE_API_KEY": secret,
+        "WAVEGATE__UPSTREAM__BASE_URL": provider,
+        "WAVEGATE__QUOTA__STORE": "memory:",
+    }
     gateway = await wavegate(
         "serve", "--config", config, "--port", "0", "--internal-port", "0", environment=environment
     )

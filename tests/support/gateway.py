@@ -17,7 +17,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Limits, Relay, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Config, Limits, Quota, Relay, Server, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
 from gateway.model import Kind
 from gateway.protocol.frames import Header, unpack
@@ -88,6 +88,7 @@ async def bench(
                 sections.get("upstream", Upstream()), base_url=simulator.url, audio_hosts=["127.0.0.1:*"]
             ),
             relay=sections.get("relay", Relay()),
+            quota=sections.get("quota", Quota(store="memory:")),
             # Threads: most tests convert nothing, and a process takes its time to start.
             transcode=sections.get("transcode", Transcode(workers=0)),
             tenants=tenants

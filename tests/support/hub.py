@@ -8,7 +8,7 @@ import asyncio
 from itertools import count
 
 from gateway.config.schema import Limits, Relay, Transcode
-from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, TenantId
+from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent, TenantId
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order
@@ -56,7 +56,7 @@ class House:
 
     async def create(self, tenant: TenantId = TENANT) -> Stream:
         self.time.at += 1.0
-        return await self.hub.create(Order(tenant, song(), warnings=["a warning"]))
+        return await self.hub.create(Order(Principal(tenant, "k"), song(), warnings=["a warning"]))
 
     async def finish(self, tenant: TenantId = TENANT) -> Stream:
         stream = await self.create(tenant)

@@ -12,20 +12,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TypeVar
 
-from gateway.errors import WavegateError
+from gateway.accounting import Grant, Reservation, Settlement, Traffic
+from gateway.errors import LimitError, WavegateError
 from gateway.model import (
     Chunk,
     Flag,
     GenerationRequest,
     Mode,
     Position,
+    Principal,
     RenditionId,
     SongInput,
     SongRequest,
     SourceEvent,
+    Status,
     StreamId,
     TenantId,
 )
+from gateway.relay.account import Account
 from gateway.relay.channel import Channel
 from gateway.relay.fanout import FanOut
 from gateway.relay.instruments import Instruments
@@ -40,6 +44,7 @@ from transcode.formats import MP3, Format, StreamFormat
 T = TypeVar("T")
 
 TENANT = TenantId("acme")
+BUYER = Principal(TENANT, "k")
 RATE = 44100
 DETAILS = StreamFormat(MP3, RATE, 2, 128000)
 RENDITION = RenditionId(StreamId("st_1"), number=7, epoch=3)
@@ -240,32 +245,83 @@ class ScriptedSource:
 
 
 class ScriptedLedger:
-    """Grants everything and keeps what it was asked; `refusal`, `fault` and `hold` make it refuse, fail and hang."""
+    """Grants everything and keeps what it was asked; `refusal`, `fault` and `hold` make it refuse, fail and hang.
 
-    def __init__(self) -> None:
+    `settled` has the seconds that are charged: what is billed of a song that is whole, else what was received of it.
+    Of `budget` seconds more and more are granted until they are gone.
+    """
+
+    def __init__(self, granted: float = 1e9, budget: float = 0.0) -> None:
+        self.granted = granted
+        self.budget = budget
         self.reserved: list[tuple[TenantId, StreamId]] = []
+        self.reservations: list[Reservation] = []
+        self.withdrawn: list[StreamId] = []
+        self.begun: list[tuple[StreamId, str | None]] = []
         self.renewed: list[StreamId] = []
         self.settled: list[tuple[StreamId, float]] = []
+        self.settlements: list[Settlement] = []
+        self.traffic: list[Traffic] = []
         self.refusal: WavegateError | None = None
         self.fault: Exception | None = None
         self.hold: asyncio.Event | None = None
+        self.repeats: StreamId | None = None
+        self.lost = False
 
-    async def reserve(self, tenant: TenantId, stream_id: StreamId) -> None:
+    async def reserve(self, reservation: Reservation) -> Grant:
         if self.refusal is not None:
             raise self.refusal
-        self.reserved.append((tenant, stream_id))
+        if self.repeats is not None:
+            return Grant(self.repeats, self.granted, repeated=True)
+        self.reserved.append((reservation.principal.tenant, reservation.stream_id))
+        self.reservations.append(reservation)
+        return Grant(reservation.stream_id, self.granted)
 
-    async def renew(self, stream_id: StreamId) -> None:
+    async def withdraw(self, stream_id: StreamId) -> None:
+        self.withdrawn.append(stream_id)
+
+    async def begin(self, stream_id: StreamId, provider_request_id: str | None) -> None:
+        self.begun.append((stream_id, provider_request_id))
+        self._fail()
+
+    async def renew(self, stream_id: StreamId, received_seconds: float) -> bool:
         self.renewed.append(stream_id)
-        if self.fault is not None:
-            raise self.fault
+        self._fail()
+        return not self.lost
 
-    async def settle(self, stream_id: StreamId, seconds: float) -> None:
-        self.settled.append((stream_id, seconds))
+    async def extend(self, stream_id: StreamId, seconds: float) -> float:
+        self._fail()
+        if self.budget <= 0:
+            raise LimitError("quota_exceeded", "The budget has ended.")
+        more = min(seconds, self.budget)
+        self.budget -= more
+        return more
+
+    async def settle(self, stream_id: StreamId, settlement: Settlement) -> None:
+        whole = settlement.status is Status.COMPLETED and settlement.billed_seconds is not None
+        seconds = settlement.billed_seconds if whole else settlement.received_seconds
+        self.settled.append((stream_id, seconds or 0.0))
+        self.settlements.append(settlement)
         if self.hold is not None:
             await self.hold.wait()
+        self._fail()
+
+    async def heard(self, traffic: Sequence[Traffic]) -> None:
+        self._fail()
+        self.traffic += traffic
+
+    async def sweep(self) -> int:
+        self._fail()
+        return 0
+
+    def _fail(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+
+def account(ledger: ScriptedLedger | None = None, granted: float = 1e9) -> Account:
+    """That of the stream that tests play with."""
+    return Account(ledger or ScriptedLedger(), RENDITION.stream_id, granted)
 
 
 async def until(condition: Callable[[], bool], turns: int = 1000) -> None:

@@ -20,8 +20,10 @@ from websockets.uri import parse_uri
 from gateway.config.schema import Config, Limits, Tenant
 from gateway.config.secret import key_hash
 from gateway.model import Principal, SourceEvent
-from gateway.quota.memory import MemoryLedger
+from gateway.quota.policy import Rules
+from gateway.quota.prices import Prices
 from gateway.quota.uses import MemoryUses
+from gateway.quota.volatile import VolatileLedger
 from gateway.relay.hub import Hub
 from gateway.relay.order import Order
 from gateway.relay.ports import Encodings, Ledger, Source
@@ -37,7 +39,7 @@ from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
 from tests.support.encoding import ScriptedEncodings
-from tests.support.relay import RENDITION, TENANT, Clock, ScriptedSource, instruments, song, workshop
+from tests.support.relay import BUYER, RENDITION, TENANT, Clock, ScriptedSource, account, instruments, song, workshop
 
 KEY = "wg_acme"
 OTHER_KEY = "wg_other"
@@ -151,7 +153,7 @@ def new_line(*, max_size: int = 65536, clock: Clock | None = None) -> Line:
 
 def new_stream(**fields: Any) -> Stream:
     """A stream that nobody feeds; `fields` are those of its song."""
-    return Stream(RENDITION, Order(TENANT, song(**fields)), instruments(), workshop())
+    return Stream(RENDITION, Order(BUYER, song(**fields)), account(), instruments(), workshop())
 
 
 @dataclass
@@ -198,7 +200,7 @@ async def services(
         ],
         demo=demo,
     )
-    ledger = ledger or MemoryLedger(tenants.limits, lease_seconds=60.0)
+    ledger = ledger or VolatileLedger(tenants.limits, Rules(), Prices())
     recorder = recorder or Recorder()
     async with (
         asyncio.TaskGroup() as tasks,
@@ -268,7 +270,7 @@ class AudioPlace:
     connections: Connections
 
     async def stream(self, form: str = "mp3") -> Stream:
-        return await self.room.hub.create(Order(TENANT, song(form=form)))
+        return await self.room.hub.create(Order(BUYER, song(form=form)))
 
     def head(
         self, stream: Stream, query: str = "", *, version: str = "1.1", method: str = "GET", more: str = ""

@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,13 +17,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.app import DEMO_KEY, Gateway, demo_config
-from gateway.config.schema import Config, Server, Tenant, Upstream
+from gateway.config.schema import Config, Quota, Server, Tenant, Upstream
 from gateway.config.secret import key_hash
+from gateway.errors import StartError
 from gateway.model import Status
 from tests.support.gateway import bench, hear, receive, say, talk
 from tests.support.relay import within
 
 FREE = Server(port=0, internal_port=0)
+MEMORY = Quota(store="memory:")
 
 
 @contextmanager
@@ -65,7 +68,7 @@ def test_a_demo_adds_its_tenant_and_keeps_the_others() -> None:
 
 async def test_a_demo_plays_out_of_the_box() -> None:
     """The page finds its key, the key opens, a page of this machine may hold it, and the song is simulated."""
-    async with Gateway(Config(server=FREE), None, demo=True) as gateway:
+    async with Gateway(Config(server=FREE, quota=MEMORY), None, demo=True) as gateway:
         url = gateway.addresses.public
         assert url.startswith("http://127.0.0.1:")
         assert gateway.addresses.internal.startswith("http://127.0.0.1:")
@@ -93,7 +96,7 @@ async def test_a_demo_plays_out_of_the_box() -> None:
 async def test_a_public_port_that_is_taken_leaves_nothing_running(demo: bool) -> None:
     """The error is the system's, no task remains, and with the port free again the same configuration starts."""
     with busy() as port:
-        config = Config(server=Server(port=port, internal_port=0))
+        config = Config(server=Server(port=port, internal_port=0), quota=MEMORY)
         with pytest.raises(OSError, match="in use"):
             await Gateway(config, "sk-test", demo=demo).__aenter__()
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -105,7 +108,7 @@ async def test_an_internal_port_that_is_taken_gives_the_public_one_back() -> Non
     """What was opened first is closed again."""
     public = free_port()
     with busy() as port, pytest.raises(OSError, match="in use"):
-        await Gateway(Config(server=Server(port=public, internal_port=port)), "sk-test").__aenter__()
+        await Gateway(Config(server=Server(port=public, internal_port=port), quota=MEMORY), "sk-test").__aenter__()
     with socket.create_server(("127.0.0.1", public)):
         pass
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -117,7 +120,7 @@ async def test_an_address_of_six_is_written_in_brackets() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    config = Config(server=Server(host="::1", port=0, internal_port=0))
+    config = Config(server=Server(host="::1", port=0, internal_port=0), quota=MEMORY)
     async with Gateway(config, "sk-test") as gateway, aiohttp.ClientSession() as http:
         assert gateway.addresses.public.startswith("http://[::1]:")
         async with http.get(gateway.addresses.public + "/") as response:
@@ -173,7 +176,7 @@ async def test_an_exception_closes_everything_too() -> None:
     ports: list[int] = []
 
     async def fails() -> None:
-        async with Gateway(Config(server=FREE), "sk-test") as gateway:
+        async with Gateway(Config(server=FREE, quota=MEMORY), "sk-test") as gateway:
             ports.append(int(gateway.addresses.public.rpartition(":")[2]))
             raise ZeroDivisionError
 
@@ -181,3 +184,11 @@ async def test_an_exception_closes_everything_too() -> None:
         await fails()
     with socket.create_server(("127.0.0.1", ports[0])):
         pass
+
+
+async def test_a_ledger_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    """It names the file, and nothing is left running."""
+    store = f"sqlite:///{tmp_path}/nowhere/usage.db"
+    with pytest.raises(StartError, match="usage.db"):
+        await Gateway(Config(server=FREE, quota=Quota(store=store)), "sk-test").__aenter__()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

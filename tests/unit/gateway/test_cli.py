@@ -16,6 +16,8 @@ import pytest
 
 from gateway import __version__, cli
 from gateway.client import listen as client_listen
+from gateway.client import ticket as client_ticket
+from gateway.client.errors import ClientError
 from gateway.config.load import load
 from gateway.upstream.probe import command
 from gateway.upstream.probe.purchase import Purchase
@@ -47,6 +49,8 @@ def run(*arguments: str) -> int:
         ("check-config",),
         ("listen",),
         ("listen", "--prompt", "a", "--stream", "b"),
+        ("listen", "--prompt", "a", "--key", "k", "--ticket", "t"),
+        ("ticket", "--ttl", "soon"),
         ("simulate", "--speed", "fast"),
         ("probe", "--format", "ogg"),
     ],
@@ -145,13 +149,13 @@ def test_every_mistake_in_a_configuration_is_named(tmp_path: Path, capsys: pytes
     assert "server.prot" in said.err
 
 
-def test_what_is_not_in_force_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A key that does nothing yet is good, and said to do nothing."""
+def test_what_is_hardly_meant_so_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tenant without a key is good, and said to be of use to nobody."""
     file = tmp_path / "wavegate.yaml"
     file.write_text("tenants: [{id: acme, limits: {streams_per_minute: 1}}]\n", encoding="utf-8")
     assert run("check-config", str(file)) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("warning: tenants[0].limits.streams_per_minute")
+    assert said.err.startswith("warning: tenants[0].keys")
     assert said.out == f"{file}: good\n"
 
 
@@ -269,18 +273,23 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[s
 def test_listening_passes_on_what_was_said(
     heard: list[tuple[tuple[Any, ...], dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Server, key, what to hear and where to write; the key may stand in the environment; the code comes back."""
+    """Server, key, what to hear and where to write; the code comes back.
+
+    The key may stand in the environment, and stays there when a ticket is given.
+    """
     lyrics = tmp_path / "lyrics.txt"
     lyrics.write_text("夜空\n", encoding="utf-8")
     assert run("listen", "--key", "k", "--prompt", "p", "--format", "wav", "-o", "out.wav") == 4
     monkeypatch.setenv("WAVEGATE_KEY", "from environment")
     assert run("listen", "--lyrics-file", str(lyrics), "-o", "-") == 4
     assert run("listen", "--server", "http://s", "--stream", "st_1") == 4
-    nothing = {"prompt": None, "lyrics": None, "stream_id": None, "format": "mp3", "output": None}
+    assert run("listen", "--ticket", "wt_1", "--stream", "st_1") == 4
+    nothing = {"ticket": None, "prompt": None, "lyrics": None, "stream_id": None, "format": "mp3", "output": None}
     assert heard == [
         (("http://127.0.0.1:8080", "k"), nothing | {"prompt": "p", "format": "wav", "output": Path("out.wav")}),
         (("http://127.0.0.1:8080", "from environment"), nothing | {"lyrics": "夜空\n", "output": "-"}),
         (("http://s", "from environment"), nothing | {"stream_id": "st_1"}),
+        (("http://127.0.0.1:8080", None), nothing | {"ticket": "wt_1", "stream_id": "st_1"}),
     ]
 
 
@@ -298,3 +307,44 @@ def test_lyrics_that_cannot_be_read_are_named(tmp_path: Path, capsys: pytest.Cap
     for name, reason in (("none", "No such file or directory"), ("noise", "it is not UTF-8 text")):
         assert run("listen", "--key", "k", "--lyrics-file", str(tmp_path / name)) == 2
         assert capsys.readouterr().err == f"wavegate: cannot read {tmp_path / name}: {reason}\n"
+
+
+# -- tickets ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_ticket_is_all_that_standard_output_gets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Server, key, stream and time are passed on; the words about it go to standard error."""
+    asked: list[tuple[Any, ...]] = []
+
+    def mint(*arguments: Any) -> tuple[str, int]:
+        asked.append(arguments)
+        return "wt_1", 0
+
+    monkeypatch.setattr(client_ticket, "mint", mint)
+    assert run("ticket", "--key", "k") == 0
+    assert capsys.readouterr() == ("wt_1\n", "good until 1970-01-01T00:00:00+00:00, once; it is shown only here\n")
+    monkeypatch.setenv("WAVEGATE_KEY", "from environment")
+    assert run("ticket", "--server", "http://s", "--stream", "st_1", "--ttl", "5") == 0
+    assert asked == [("http://127.0.0.1:8080", "k", None, 60), ("http://s", "from environment", "st_1", 5)]
+
+
+@pytest.mark.parametrize(("code", "ends"), [("bad_credentials", 1), ("unreachable", 1), ("invalid_server", 2)])
+def test_a_ticket_that_is_refused_is_a_sentence(
+    code: str, ends: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was asked and refused is 1, what could not be asked is 2."""
+
+    def mint(*arguments: Any) -> tuple[str, int]:
+        raise ClientError(code, "There is none.")
+
+    monkeypatch.setattr(client_ticket, "mint", mint)
+    assert run("ticket", "--key", "k") == ends
+    assert capsys.readouterr() == ("", "wavegate: There is none.\n")
+
+
+def test_a_ticket_takes_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """As listening does."""
+    assert run("ticket") == 2
+    assert "WAVEGATE_KEY" in capsys.readouterr().err

@@ -194,16 +194,10 @@ def test_wrong_ids_are_told_once(write: Write) -> None:
     ]
 
 
-def test_pending_keys_warn(write: Write) -> None:
-    """A key that does nothing yet draws a warning when it is set to something, and none at its default."""
-    path = write(
-        "upstream: {max_concurrency: 7}\nquota: {store: 'sqlite:///topsecret.db'}\n"
-        "tenants: [{id: a}, {id: b, abandon: cancel, limits: {streams_per_minute: 1, listeners: 1}}]\n"
-    )
-    assert load(path, {}).warnings == [
-        "tenants[1].limits.streams_per_minute: is set, but not in force in this version",
-        "quota.store: is set, but not in force in this version",
-    ]
+def test_what_is_hardly_meant_so_is_a_warning(write: Write) -> None:
+    """A tenant without a key is good, and can be used by nobody."""
+    path = write("tenants: [{id: a, keys: ['sha256:" + 64 * "1" + "']}, {id: b}]\n")
+    assert load(path, {}).warnings == ["tenants[1].keys: is empty, so nobody can use this tenant"]
 
 
 def test_secrets_stay_out_of_the_error(write: Write) -> None:

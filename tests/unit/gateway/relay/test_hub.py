@@ -8,9 +8,10 @@ import asyncio
 
 import pytest
 
+from gateway.accounting import Grant, Reservation
 from gateway.config.schema import Limits, Relay
 from gateway.errors import LimitError, RequestError, ServiceError
-from gateway.model import AudioDelta, Finished, Position, Status, StreamId, TenantId
+from gateway.model import AudioDelta, Finished, Position, Status
 from gateway.relay.listener import OnLag
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from tests.support.hub import OTHER, SONG, House
@@ -202,9 +203,9 @@ async def test_a_stream_that_was_being_reserved_when_the_hub_was_left(monkeypatc
     granted = asyncio.Event()
     reserve = house.ledger.reserve
 
-    async def slowly(tenant: TenantId, stream_id: StreamId) -> None:
+    async def slowly(reservation: Reservation) -> Grant:
         await granted.wait()
-        await reserve(tenant, stream_id)
+        return await reserve(reservation)
 
     monkeypatch.setattr(house.ledger, "reserve", slowly)
     async with house.hub:
@@ -215,4 +216,5 @@ async def test_a_stream_that_was_being_reserved_when_the_hub_was_left(monkeypatc
         with pytest.raises(ServiceError) as refusal:
             await within(creating)
         assert refusal.value.code == "going_away"
+    assert house.ledger.withdrawn == [stream_id for _, stream_id in house.ledger.reserved]
     assert house.source.songs == []

@@ -5,10 +5,12 @@ as long as its stream runs. The loop's clock is put forward, so nobody waits for
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import pytest
 
+from gateway.accounting import Traffic
 from gateway.config.schema import Relay
 from gateway.errors import RequestError
 from gateway.model import AudioDelta, Finished
@@ -153,3 +155,37 @@ async def test_the_keeper_forgets_and_announces(put_forward: Callable[[float], N
         await turn(house, put_forward)
         assert list(house.hub.streams) == [stream]
         assert pipe.said[-1][0] == "news"
+
+
+async def test_what_listeners_took_is_counted_every_second(
+    put_forward: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """For all streams in one go; while the ledger is away it stands in the log, and the streams go on."""
+    house = House(AudioDelta(SONG), asyncio.Event())
+    async with house.hub:
+        stream = await house.create()
+        house.attach(stream, Pipe()).join()
+        await until(lambda: stream.native.end > 0)
+        house.now.at += 1.0
+        await turn(house, put_forward)
+        assert house.ledger.traffic == [Traffic(stream.id, 1.0, stream.renditions.egress)]
+        house.ledger.fault = OSError("the disk is full")
+        house.now.at += 1.0
+        with caplog.at_level(logging.ERROR):
+            await turn(house, put_forward)
+        assert "what listeners of 1 streams took" in caplog.text
+        house.ledger.fault = None
+
+
+async def test_a_bill_that_was_not_taken_is_offered_again(put_forward: Callable[[float], None]) -> None:
+    """With each renewal of leases, until the ledger has it."""
+    house = House(lease_seconds=3.0)
+    async with house.hub:
+        house.ledger.fault = OSError("the disk is full")
+        stream = await house.create()
+        await within(stream.wait())
+        assert stream.account.unsettled is not None
+        house.ledger.fault = None
+        house.now.at += 1.0
+        await turn(house, put_forward)
+        assert stream.account.unsettled is None

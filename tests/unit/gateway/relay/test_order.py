@@ -5,12 +5,12 @@ It must not know who carries an order out.
 """
 
 from gateway.relay.order import Order
-from tests.support.relay import TENANT, song
+from tests.support.relay import BUYER, song
 
 
 def test_the_usual_order() -> None:
     """A generation of its own, to its end."""
-    order, other = Order(TENANT, song()), Order(TENANT, song())
+    order, other = Order(BUYER, song()), Order(BUYER, song())
     assert (order.share, order.grace, order.warnings) == (False, None, [])
     order.warnings.append("a warning")
     assert other.warnings == []

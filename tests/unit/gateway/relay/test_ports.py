@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.quota.memory import MemoryLedger
+from gateway.quota.volatile import VolatileLedger
 from gateway.relay import ports
 from tests.support.relay import Pipe, ScriptedLedger, ScriptedSource
 
@@ -40,7 +40,7 @@ def test_a_port_has_only_what_the_relay_calls(port: type) -> None:
     [
         (ports.Source, ScriptedSource),
         (ports.Ledger, ScriptedLedger),
-        (ports.Ledger, MemoryLedger),
+        (ports.Ledger, VolatileLedger),
         (ports.ListenerTransport, Pipe),
     ],
 )

@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.accounting import Traffic
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
 from gateway.relay.order import Order
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
+    BUYER,
+    DETAILS,
     FRAME_SECONDS,
     RENDITION,
     TENANT,
@@ -22,6 +25,8 @@ from tests.support.relay import (
     Pipe,
     ScriptedLedger,
     ScriptedSource,
+    account,
+    grow,
     instruments,
     listen,
     mp3_frames,
@@ -36,9 +41,12 @@ ALL = (Accepted("req-1", simulated=True), AudioDelta(SONG[:5000]), AudioDelta(SO
 
 
 def new_stream(
-    request: SongRequest | None = None, recorder: Recorder | None = None, clock: Clock | None = None
+    request: SongRequest | None = None,
+    recorder: Recorder | None = None,
+    clock: Clock | None = None,
+    ledger: ScriptedLedger | None = None,
 ) -> Stream:
-    return Stream(RENDITION, Order(TENANT, request or song()), instruments(recorder, clock), workshop())
+    return Stream(RENDITION, Order(BUYER, request or song()), account(ledger), instruments(recorder, clock), workshop())
 
 
 @pytest.fixture
@@ -56,9 +64,10 @@ def news(pipe: Pipe) -> list[dict[str, object]]:
 
 async def test_a_song_reaches_its_listeners(tasks: asyncio.TaskGroup) -> None:
     """From the source's slices to the listener's bytes nothing changes, and the song ends as complete."""
-    source, ledger, stream, pipe = ScriptedSource(*ALL), ScriptedLedger(), new_stream(), Pipe()
+    source, ledger, pipe = ScriptedSource(*ALL), ScriptedLedger(), Pipe()
+    stream = new_stream(ledger=ledger)
     listen(stream.native, pipe)
-    stream.start(tasks, source, ledger)
+    stream.start(tasks, source)
     await within(stream.wait())
     assert pipe.heard == SONG
     assert pipe.said[-1] == ("ended", None)
@@ -74,7 +83,7 @@ async def test_what_a_stream_says_of_itself(tasks: asyncio.TaskGroup) -> None:
     stream = new_stream(clock=clock)
     assert (stream.status, stream.sample_rate, stream.channels, stream.request_id) == (Status.QUEUED, None, None, None)
     assert (stream.created_at, stream.finished_at, stream.audio_seconds, stream.lyrics) == (50.0, None, 0.0, None)
-    stream.start(tasks, source, ScriptedLedger())
+    stream.start(tasks, source)
     await until(lambda: stream.native.end > 0)
     assert (stream.status, stream.sample_rate, stream.channels) == (Status.RUNNING, 44100, 2)
     assert (stream.request_id, stream.simulated, stream.bill.settled) == ("req-1", True, False)
@@ -96,9 +105,7 @@ async def test_a_listener_that_leaves_ends_nothing(tasks: asyncio.TaskGroup) -> 
     """The generation goes on without anybody to hear it, and who comes later hears all of it."""
     gate = asyncio.Event()
     stream = new_stream()
-    stream.start(
-        tasks, ScriptedSource(AudioDelta(SONG[:5000]), gate, AudioDelta(SONG[5000:]), Finished(0.5)), ScriptedLedger()
-    )
+    stream.start(tasks, ScriptedSource(AudioDelta(SONG[:5000]), gate, AudioDelta(SONG[5000:]), Finished(0.5)))
     await until(lambda: stream.native.end > 0)
     listener = listen(stream.native, Pipe())
     assert stream.listeners == 1
@@ -115,8 +122,8 @@ async def test_a_song_without_a_bill_is_charged_as_received(tasks: asyncio.TaskG
     """Where the provider does not say what it charges, what was delivered counts."""
     ledger = ScriptedLedger()
     for last in ((), (Finished(None),)):
-        stream = new_stream()
-        stream.start(tasks, ScriptedSource(AudioDelta(SONG), *last), ledger)
+        stream = new_stream(ledger=ledger)
+        stream.start(tasks, ScriptedSource(AudioDelta(SONG), *last))
         await within(stream.wait())
     assert [seconds for _, seconds in ledger.settled] == [pytest.approx(20 * FRAME_SECONDS)] * 2
 
@@ -126,7 +133,7 @@ async def test_what_is_measured(tasks: asyncio.TaskGroup) -> None:
     recorder, clock, gate = Recorder(), Clock(), asyncio.Event()
     source = ScriptedSource(Accepted("req-1"), gate, AudioDelta(SONG[:5000]), AudioDelta(SONG[5000:]), Finished(0.5))
     stream = new_stream(recorder=recorder, clock=clock)
-    stream.start(tasks, source, ScriptedLedger())
+    stream.start(tasks, source)
     await until(lambda: stream.request_id is not None)
     value = recorder.registry.get_sample_value
     assert value("wavegate_streams_active") == 1.0
@@ -177,7 +184,7 @@ async def test_news_are_told_when_there_are_any(tasks: asyncio.TaskGroup) -> Non
         {"type": "stream.metadata", "stream_id": "st_1", "pts": 0.0, "listeners": 1, "title": "A quiet song"}
     ]
     source = ScriptedSource(AudioDelta(SONG), gate, Finished(0.5, lyrics="La la"), end)
-    stream.start(tasks, source, ScriptedLedger())
+    stream.start(tasks, source)
     await until(lambda: stream.native.end > 0)
     stream.announce()
     gate.set()
@@ -214,7 +221,7 @@ async def test_audio_behind_the_last_word_is_taken_all_the_same(tasks: asyncio.T
     steps: tuple[SourceEvent, ...] = (Finished(0.4), AudioDelta(SONG), Accepted("late"))
     stream, pipe = new_stream(), Pipe()
     listen(stream.native, pipe)
-    stream.start(tasks, ScriptedSource(*steps), ScriptedLedger())
+    stream.start(tasks, ScriptedSource(*steps))
     await within(stream.wait())
     assert (pipe.heard, stream.bill.seconds, stream.request_id) == (SONG, 0.4, "late")
 
@@ -225,7 +232,7 @@ async def test_a_stream_that_waits_tells_its_place(tasks: asyncio.TaskGroup) -> 
     source = ScriptedSource(Queued(3, 1.5), Queued(2, None), hold, *ALL)
     stream, pipe = new_stream(), Pipe()
     listen(stream.native, pipe)
-    stream.start(tasks, source, ScriptedLedger())
+    stream.start(tasks, source)
     await until(lambda: len(news(pipe)) == 2)
     assert news(pipe) == [
         {"type": "stream.queued", "stream_id": stream.id, "position": 3, "eta_ms": 1500},
@@ -235,3 +242,37 @@ async def test_a_stream_that_waits_tells_its_place(tasks: asyncio.TaskGroup) -> 
     hold.set()
     await within(stream.wait())
     assert (stream.status, stream.place) == (Status.COMPLETED, None)
+
+
+async def test_a_budget_that_ends_ends_the_song_softly(tasks: asyncio.TaskGroup) -> None:
+    """At a frame, behind what was granted, with the reason; what was received is charged."""
+    ledger = ScriptedLedger()
+    stream, pipe = new_stream(ledger=ledger), Pipe()
+    stream.account.granted = 10 * FRAME_SECONDS
+    listen(stream.native, pipe)
+    halves = [AudioDelta(b"".join(mp3_frames(10, first))) for first in (0, 10, 20)]
+    stream.start(tasks, ScriptedSource(*halves, Finished(1.0)))
+    await within(stream.wait())
+    assert pipe.said[-1] == ("ended", "quota_exceeded")
+    assert stream.status is Status.CANCELLED
+    assert pipe.heard == halves[0].data + (halves[1].data if len(pipe.heard) > len(halves[0].data) else b"")
+    assert ledger.settled == [(stream.id, pytest.approx(len(pipe.heard) / 417 * FRAME_SECONDS))]
+    assert pipe.outcome is not None
+    assert pipe.outcome.soft
+
+
+def test_what_listeners_took_is_told_once() -> None:
+    """Their time, and the bytes in all formats, since the last call; nothing when there was nobody."""
+    clock = Clock()
+    stream = new_stream(clock=clock)
+    clock.at += 5.0
+    assert stream.traffic() is None
+    stream.native.open(DETAILS, b"", 0.0)
+    listeners = [listen(stream.native, Pipe()) for _ in range(3)]
+    grow(stream.native, 2)
+    clock.at += 2.0
+    assert stream.traffic() == Traffic(stream.id, 6.0, 600)
+    for listener in listeners:
+        listener.leave()
+    clock.at += 2.0
+    assert stream.traffic() is None

@@ -18,14 +18,15 @@ from gateway.relay.rendition import NativeRendition
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 from tests.support.relay import (
+    BUYER,
     FRAME_SECONDS,
     RENDITION,
-    TENANT,
     BrokenPipe,
     Clock,
     Pipe,
     ScriptedLedger,
     ScriptedSource,
+    account,
     instruments,
     listen,
     mp3_frames,
@@ -45,14 +46,14 @@ class Scene:
     def __init__(self, *steps: SourceEvent | Exception | asyncio.Event, form: str = "mp3") -> None:
         self.recorder = Recorder()
         tools = replace(instruments(self.recorder), time=Clock(77.0))
-        self.stream = Stream(RENDITION, Order(TENANT, song(form=form)), tools, workshop())
-        self.source = ScriptedSource(*steps)
         self.ledger = ScriptedLedger()
+        self.stream = Stream(RENDITION, Order(BUYER, song(form=form)), account(self.ledger), tools, workshop())
+        self.source = ScriptedSource(*steps)
         self.pipe = Pipe()
         listen(self.stream.native, self.pipe)
 
     def start(self, tasks: asyncio.TaskGroup) -> "Scene":
-        self.stream.start(tasks, self.source, self.ledger)
+        self.stream.start(tasks, self.source)
         return self
 
     async def play(self, tasks: asyncio.TaskGroup) -> "Scene":
@@ -250,7 +251,7 @@ async def test_a_ledger_that_fails(tasks: asyncio.TaskGroup, caplog: pytest.LogC
     assert scene.pipe.said[-1] == ("ended", None)
     assert scene.pipe.outcome is not None
     assert (scene.pipe.outcome.bill.settled, scene.pipe.outcome.bill.seconds) == (False, 0.5)
-    assert "0.500 seconds" in caplog.text
+    assert "billed_seconds=0.5" in caplog.text
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
@@ -258,7 +259,7 @@ async def test_a_ledger_that_hangs(
     tasks: asyncio.TaskGroup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, cancelled: bool
 ) -> None:
     """Listeners do not wait for it longer than the time it is given, also when the stream was cancelled."""
-    monkeypatch.setattr("gateway.relay.stream.SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.relay.account.PATIENCE_SECONDS", 0.01)
     scene = Scene(AudioDelta(SONG), *([asyncio.Event()] if cancelled else [Finished(0.5)]))
     scene.ledger.hold = asyncio.Event()
     scene.start(tasks)

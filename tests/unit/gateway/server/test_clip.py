@@ -17,7 +17,7 @@ from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent
 from gateway.relay.order import Order
 from gateway.server.clip import ClipDoor
-from tests.support.relay import TENANT, ScriptedSource, mp3_frames, song, wav, within
+from tests.support.relay import BUYER, TENANT, ScriptedSource, mp3_frames, song, wav, within
 from tests.support.scissors import Scissors
 from tests.support.server import served, services, soon
 from transcode.edit import Edit
@@ -56,7 +56,7 @@ async def place(
         async def handle(request: web.Request) -> web.StreamResponse:
             return await door.handle(request, Principal(TENANT, "k"))
 
-        stream = await room.hub.create(Order(TENANT, song(form=form)))
+        stream = await room.hub.create(Order(BUYER, song(form=form)))
         route = web.get("/v1/streams/{id}/clip.{ext}", handle)
         if asyncio.Event not in map(type, steps):
             await within(stream.wait())

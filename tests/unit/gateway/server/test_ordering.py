@@ -10,7 +10,7 @@ from gateway.errors import RequestError
 from gateway.model import Mode, SpeechInput, SpeechRequest
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
 from gateway.server.ordering import order_of, request_of, wishes
-from tests.support.relay import TENANT
+from tests.support.relay import BUYER, TENANT
 
 WORDS = InputSpec(prompt="a song of five words")
 
@@ -146,7 +146,7 @@ def test_the_providers_limits_are_checked_here() -> None:
 )
 def test_an_order_may_differ_from_its_tenants_policy(asked: str | None, policy: str, grace: float | None) -> None:
     """What becomes of a song that everybody has left is the tenant's to say, and the order's to change."""
-    order = order_of(CreateBody(WORDS, abandon=asked, share=True), TENANT, policy, "fun-music-v1")
+    order = order_of(CreateBody(WORDS, abandon=asked, share=True), BUYER, policy, "fun-music-v1")
     assert (order.tenant, order.grace, order.share, order.warnings) == (TENANT, grace, True, [])
     assert order.request == request_of(CreateBody(WORDS), "fun-music-v1")[0]
 
@@ -154,5 +154,5 @@ def test_an_order_may_differ_from_its_tenants_policy(asked: str | None, policy: 
 def test_a_policy_that_is_none_is_refused() -> None:
     """Before anything is spent."""
     with pytest.raises(RequestError) as refused:
-        order_of(StreamCreate(input=WORDS, abandon="later"), TENANT, "finish", "fun-music-v1")
+        order_of(StreamCreate(input=WORDS, abandon="later"), BUYER, "finish", "fun-music-v1")
     assert refused.value.param == "abandon"

@@ -15,28 +15,30 @@ from gateway.model import AudioDelta, Finished, Principal
 from gateway.protocol.messages import CreateBody, InputSpec
 from gateway.quota.uses import MemoryUses
 from gateway.server.ordering import order_of
-from gateway.server.purchasing import ESTIMATE_SECONDS, bought
+from gateway.server.purchasing import bought
 from gateway.server.session import Services
 from gateway.server.tickets import Wanted
 from gateway.server.visitor import Visitor
-from tests.support.relay import TENANT, Clock, ScriptedSource, mp3_frames
+from tests.support.relay import BUYER, TENANT, Clock, ScriptedSource, mp3_frames
 from tests.support.server import services
 from tests.support.tickets import NOW, office
 
 SONG = (AudioDelta(b"".join(mp3_frames(20))), Finished(60.0))
 
+ESTIMATE_SECONDS = 240.0
+
 
 def guest(**wanted: Any) -> Visitor:
     clock = Clock(NOW)
-    ticket = office(clock).mint(TENANT, Wanted(allow=["create"], uses=0, **wanted)).ticket
-    return Visitor(Principal(TENANT, "k"), MemoryUses(now=clock), ticket, now=clock)
+    ticket = office(clock).mint(BUYER, Wanted(allow=["create"], uses=0, **wanted)).ticket
+    return Visitor(Principal(BUYER, "k"), MemoryUses(now=clock), ticket, now=clock)
 
 
 async def buys(room: Services, visitor: Visitor, *, share: bool = False) -> tuple[Any, bool]:
     order = order_of(
-        CreateBody(InputSpec(prompt="A quiet song about the rain"), share=share), TENANT, "finish", "fun-music-v1"
+        CreateBody(InputSpec(prompt="A quiet song about the rain"), share=share), BUYER, "finish", "fun-music-v1"
     )
-    return await bought(visitor, room.hub, room.tasks, order)
+    return await bought(visitor, room.hub, room.tasks, order, ESTIMATE_SECONDS)
 
 
 async def left(visitor: Visitor, seconds: float) -> bool:

@@ -25,7 +25,7 @@ from gateway.server.connections import Connections
 from gateway.server.rest import Rest, answer, refusal
 from gateway.server.session import Services
 from metrics.recorder import Recorder
-from tests.support.relay import TENANT, Clock, ScriptedLedger, ScriptedSource, mp3_frames, song, within
+from tests.support.relay import BUYER, Clock, ScriptedLedger, ScriptedSource, mp3_frames, song, within
 from tests.support.scissors import Scissors
 from tests.support.server import AUTHORIZED, KEY, OTHER_KEY, Room, dial, exchange, served, services, soon
 
@@ -155,7 +155,7 @@ async def test_a_gateway_that_is_full_begins_nothing(full: dict[str, int]) -> No
     """An order, a listener and a clip are told when to come back; what is there can still be seen and ended."""
     room = Room(**full)
     async with door(*SONG, room=room) as (http, services_):
-        stream = await services_.hub.create(Order(TENANT, song()))
+        stream = await services_.hub.create(Order(BUYER, song()))
         path = f"/v1/streams/{stream.id}"
         for method, address in (("POST", "/v1/streams"), ("GET", f"{path}/audio.mp3"), ("GET", f"{path}/clip.mp3")):
             async with http.request(method, address, json=ORDER) as response:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from websockets.frames import Opcode
 
+from gateway.accounting import Grant, Reservation
 from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, ServiceError, UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, Queued, SourceEvent, StreamId, TenantId
+from gateway.model import Accepted, AudioDelta, Finished, Principal, Queued, SourceEvent, StreamId, TenantId
 from gateway.protocol.frames import unpack
 from gateway.relay.order import Order
 from gateway.server.session import MAX_WAITING
-from tests.support.relay import TENANT, ScriptedLedger, mp3_frames, song
+from tests.support.relay import BUYER, TENANT, ScriptedLedger, mp3_frames, song
 from tests.support.server import KEY, Talk, soon, talk
 
 INPUT = {"prompt": "a song of five words"}
@@ -33,10 +34,10 @@ class GatedLedger(ScriptedLedger):
         self.gate = asyncio.Event()
         self.asked = 0
 
-    async def reserve(self, tenant: TenantId, stream_id: StreamId) -> None:
+    async def reserve(self, reservation: Reservation) -> Grant:
         self.asked += 1
         await self.gate.wait()
-        await super().reserve(tenant, stream_id)
+        return await super().reserve(reservation)
 
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
@@ -45,7 +46,7 @@ def kinds(messages: list[dict[str, Any]]) -> list[str]:
 
 async def started(there: Talk) -> str:
     """A running stream of this tenant that was ordered elsewhere."""
-    stream = await there.room.hub.create(Order(TENANT, song()))
+    stream = await there.room.hub.create(Order(BUYER, song()))
     await soon(lambda: stream.native.end > 0)
     return stream.id
 
@@ -253,7 +254,7 @@ async def test_an_order_that_is_refused_is_answered_with_its_ref() -> None:
 async def test_a_stream_that_waits_for_its_turn_says_where_it_stands() -> None:
     """Whoever joins a queue that others have heard of already is told the place as well."""
     async with talk(Queued(3, 1.25), asyncio.Event()) as there:
-        stream = await there.room.hub.create(Order(TENANT, song()))
+        stream = await there.room.hub.create(Order(BUYER, song()))
         await soon(lambda: stream.place is not None)
         there.answers()
         there.line.say(type="stream.attach", stream_id=stream.id)
@@ -299,7 +300,7 @@ async def test_a_mistake_in_an_attach_attaches_nothing() -> None:
     """A wrong framing, on_lag, since or format, and a stream of another tenant."""
     async with talk(*SONG[:2], asyncio.Event()) as there:
         mine = await started(there)
-        other = (await there.room.hub.create(Order(TenantId("other"), song()))).id
+        other = (await there.room.hub.create(Order(Principal(TenantId("other"), "k"), song()))).id
         for fields, code in (
             ({"stream_id": mine, "framing": ""}, "invalid_request"),
             ({"stream_id": mine, "on_lag": ""}, "invalid_request"),

@@ -16,7 +16,7 @@ from gateway.protocol.messages import Since, StreamAttach
 from gateway.relay.order import Order
 from gateway.relay.since import FromStart, SecondsAgo
 from gateway.server.session import since_of
-from tests.support.relay import TENANT, mp3_frames, song
+from tests.support.relay import BUYER, mp3_frames, song
 from tests.support.server import KEY, soon, talk
 
 INPUT = {"prompt": "a song of five words"}
@@ -54,7 +54,7 @@ async def test_what_cannot_be_read_is_answered_and_ends_nothing() -> None:
 async def test_a_gateway_that_stops_lets_things_end_and_nothing_begin() -> None:
     """The message has both times; orders and attaches are told to go elsewhere; detach, cancel and ping still work."""
     async with talk(Accepted("r"), AudioDelta(b"".join(mp3_frames(40))), asyncio.Event()) as there:
-        streams = [await there.room.hub.create(Order(TENANT, song())) for _ in range(2)]
+        streams = [await there.room.hub.create(Order(BUYER, song())) for _ in range(2)]
         for stream in streams:
             there.line.say(type="stream.attach", stream_id=stream.id)
         await soon(lambda: all(stream.native.end for stream in streams))
@@ -108,7 +108,7 @@ async def test_a_listener_whose_audio_is_gone_takes_the_session_along() -> None:
     steps = (Accepted("r"), AudioDelta(b"".join(mp3_frames(20))), gate, AudioDelta(b"".join(mp3_frames(400, 20))))
     config = Config(relay=Relay(max_stream_bytes=20 * 417))
     async with talk(*steps, asyncio.Event(), config=config) as there:
-        stream = await there.room.hub.create(Order(TENANT, song()))
+        stream = await there.room.hub.create(Order(BUYER, song()))
         there.line.say(type="stream.attach", stream_id=stream.id, ref="r")
         await there.answer("stream.started")
         there.line.heard()
@@ -175,7 +175,7 @@ def test_what_is_no_place_is_refused(since: str | Since) -> None:
 async def test_a_time_before_all_time_is_no_fault(wish: dict[str, Any]) -> None:
     """A number too large to count in samples means the start, or is refused; the session goes on in either case."""
     async with talk(Accepted("r"), AudioDelta(b"".join(mp3_frames(40))), asyncio.Event()) as there:
-        stream = await there.room.hub.create(Order(TENANT, song()))
+        stream = await there.room.hub.create(Order(BUYER, song()))
         await soon(lambda: stream.native.end > 0)
         there.answers()
         there.line.say(type="stream.attach", stream_id=stream.id, framing="json", **wish)

@@ -10,7 +10,7 @@ from gateway.config.schema import Limits
 from gateway.errors import ServiceError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.relay.order import Order
-from tests.support.relay import TENANT, mp3_frames, song
+from tests.support.relay import BUYER, TENANT, mp3_frames, song
 from tests.support.server import KEY, Room, soon, talk
 
 INPUT = {"prompt": "a song of five words"}
@@ -62,7 +62,7 @@ async def test_with_memory_full_no_song_is_ordered_and_every_one_is_heard() -> N
         error = await there.answer("error")
         assert (error["error"]["code"], error["error"]["retry_after_ms"], error["ref"]) == ("overloaded", 2000, 1)
         assert list(there.room.hub.streams) == []
-        stream = await there.room.hub.create(Order(TENANT, song()))
+        stream = await there.room.hub.create(Order(BUYER, song()))
         there.line.say(type="stream.attach", stream_id=stream.id)
         await there.answer("stream.completed")
         room.resident = 0

@@ -1,0 +1,45 @@
+"""Tests of addresses of stores: what they lead to, and what is refused.
+
+Invariant under test: relative and absolute paths are told apart as other programs do, and no address is repeated.
+It must not open more than files of its own.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StartError
+from gateway.quota.ledger import Ledger
+from gateway.quota.opening import ledger_at
+from gateway.quota.sqlite import SqliteLedger
+from gateway.quota.volatile import VolatileLedger
+from tests.support.ledger import FREE, PRICES, RULES, Time
+
+
+def at(address: str) -> Ledger:
+    return ledger_at(address, lambda _: FREE, RULES, PRICES, now=Time())
+
+
+def test_memory() -> None:
+    """Nothing is written anywhere."""
+    assert isinstance(at("memory:"), VolatileLedger)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+async def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool) -> None:
+    """Three slashes are relative to where the program was started, four are not."""
+    monkeypatch.chdir(tmp_path)
+    ledger = at(f"sqlite:///{tmp_path / 'usage.db'}" if absolute else "sqlite:///usage.db")
+    assert isinstance(ledger, SqliteLedger)
+    assert not list(tmp_path.iterdir())
+    await ledger.open()
+    await ledger.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["usage.db"]
+
+
+@pytest.mark.parametrize("address", ["sqlite:///", "redis://user:word@host", "usage.db", ""])
+def test_others(address: str) -> None:
+    """They are refused at the start, and not repeated: they may hold a password."""
+    with pytest.raises(StartError, match="memory: or sqlite:///FILE") as refusal:
+        at(address)
+    assert "word" not in str(refusal.value)

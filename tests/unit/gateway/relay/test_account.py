@@ -1,0 +1,104 @@
+"""Tests of a generation's side of the ledger.
+
+Invariant under test: what is granted is asked for in time and never exceeded, a bill is not lost when the ledger is
+away, and a ledger in trouble stops nobody who has begun. It must not know what a song is.
+"""
+
+import asyncio
+import logging
+
+import pytest
+
+from gateway.accounting import Settlement
+from gateway.errors import LimitError, ServiceError
+from gateway.model import Status
+from gateway.relay.account import MARGIN_SECONDS, MORE_SECONDS, Account
+from tests.support.relay import RENDITION, ScriptedLedger, within
+
+ID = RENDITION.stream_id
+WHOLE = Settlement(Status.COMPLETED, 3.0, 3.5)
+
+
+def opened(granted: float = 60.0, budget: float = 1000.0) -> tuple[Account, ScriptedLedger]:
+    ledger = ScriptedLedger(granted, budget)
+    return Account(ledger, ID, granted), ledger
+
+
+async def test_more_is_asked_for_before_it_is_needed() -> None:
+    """When the margin is reached and not before; then it is enough again for a while."""
+    account, ledger = opened()
+    await account.cover(60.0 - MARGIN_SECONDS)
+    assert (account.granted, ledger.budget) == (60.0, 1000.0)
+    await account.cover(60.1 - MARGIN_SECONDS)
+    assert (account.granted, ledger.budget) == (60.0 + MORE_SECONDS, 1000.0 - MORE_SECONDS)
+    await account.cover(61.0)
+    assert account.granted == 60.0 + MORE_SECONDS
+
+
+async def test_a_budget_is_used_up_to_its_end() -> None:
+    """What is left of it is granted; when that is used up, the reason is raised, and raised again."""
+    account, _ = opened(budget=12.0)
+    await account.cover(55.0)
+    assert account.granted == 72.0
+    await account.cover(71.9)
+    for received in (72.0, 73.0):
+        with pytest.raises(LimitError) as ended:
+            await account.cover(received)
+        assert ended.value.code == "quota_exceeded"
+
+
+@pytest.mark.parametrize("trouble", [ServiceError("overloaded", "Away."), OSError("the disk is full")])
+async def test_a_ledger_in_trouble_stops_nobody(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """It is asked again with the next sound; what went wrong stands in the log."""
+    account, ledger = opened()
+    ledger.fault = trouble
+    with caplog.at_level(logging.ERROR):
+        await account.begin("r-1")
+        await account.cover(100.0)
+        await account.renew(100.0)
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+    ledger.fault = None
+    await account.cover(101.0)
+    assert account.granted == 60.0 + MORE_SECONDS
+
+
+async def test_a_lease_that_is_lost_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The song goes on."""
+    account, ledger = opened()
+    await account.renew(1.0)
+    assert caplog.records == []
+    ledger.lost = True
+    await account.renew(2.0)
+    assert "is lost" in caplog.text
+    assert ledger.renewed == [ID, ID]
+
+
+async def test_the_providers_name_for_it_is_handed_on() -> None:
+    """None where it has none."""
+    account, ledger = opened()
+    await account.begin("r-1")
+    await account.begin("")
+    assert ledger.begun == [(ID, "r-1"), (ID, None)]
+
+
+async def test_a_bill_that_was_not_taken_is_kept() -> None:
+    """Until the ledger is back; what it has taken is not offered again."""
+    account, ledger = opened()
+    ledger.fault = OSError("the disk is full")
+    assert not await account.settle(WHOLE)
+    assert account.unsettled == WHOLE
+    assert not await account.settle_again()
+    ledger.fault = None
+    assert await account.settle_again()
+    assert (account.unsettled, ledger.settlements) == (None, [WHOLE] * 3)
+    assert await account.settle_again()
+    assert len(ledger.settlements) == 3
+
+
+async def test_a_ledger_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than it may take."""
+    monkeypatch.setattr("gateway.relay.account.PATIENCE_SECONDS", 0.01)
+    account, ledger = opened()
+    ledger.hold = asyncio.Event()
+    assert not await within(account.settle(WHOLE))
+    assert account.unsettled == WHOLE
