@@ -189,6 +189,6 @@ async def test_an_exception_closes_everything_too() -> None:
 async def test_a_ledger_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
     """It names the file, and nothing is left running."""
     store = f"sqlite:///{tmp_path}/nowhere/usage.db"
-    with pytest.raises(StartError, match="usage.db"):
+    with pytest.raises(StartError, match=r"usage\.db"):
         await Gateway(Config(server=FREE, quota=Quota(store=store)), "sk-test").__aenter__()
     assert asyncio.all_tasks() == {asyncio.current_task()}
