@@ -35,7 +35,9 @@ class Listener:
     __slots__ = (
         "_begun",
         "_caught_up",
+        "_form",
         "_here",
+        "_line",
         "_near",
         "_tally",
         "_wanted",
@@ -66,6 +68,8 @@ class Listener:
         self._near = False  # here, and has been at the live edge
         self._wanted = wanted
         self._tally = channel.tally(transport.name)
+        self._line = transport.line
+        self._form = transport.form
 
     @property
     def position(self) -> Position:
@@ -108,23 +112,27 @@ class Listener:
 
     def pump(self) -> None:
         """Writes from its position until it is caught up or the transport is full."""
-        channel, transport = self.channel, self.transport
+        channel = self.channel
         newest = channel.newest
         if newest is not None and newest.seq == self.next and self._near:
-            # Nearly always: it lacks one chunk. This way costs a third of the other, 12,000 times for each chunk.
-            if transport.push(newest):
+            # Nearly always: it lacks one chunk. This way costs a third of the other, 12,000 times for each chunk; by
+            # way of the transport it took 7 % more.
+            line = self._line
+            if line.writable:
+                line.sink.write(newest.wire(self._form))
                 self.next += 1
                 tally = self._tally
                 tally.chunks += 1
                 tally.size += len(newest.payload)
             return
+        transport = self.transport
         if not self._begun:
             if not self._here or (channel.details is None and channel.outcome is None):
                 return
             if self._wanted is not None and not self._reached(self._wanted):
                 return
             self._begin()
-        while self._here and transport.writable:
+        while self._here and self._line.writable:
             if self.next >= channel.end:
                 self._caught_up = self._near = True
                 if channel.outcome is not None:

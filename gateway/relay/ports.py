@@ -4,7 +4,7 @@ Invariant: each has only the methods the relay calls. Implementations live on th
 house's other rooms; `app.py` introduces them to each other.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -102,6 +102,28 @@ class EncodingSink(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes) -> None:
+        """Returns at once."""
+        ...
+
+
+class Line(Protocol):
+    """A connection. One chunk that is all a listener lacks goes straight to its sink."""
+
+    @property
+    def writable(self) -> bool:
+        """False from the moment the socket takes no more until it has taken what waits; then listeners are pumped."""
+        ...
+
+    @property
+    def sink(self) -> Sink:
+        """Of the moment: whoever is cut off has another."""
+        ...
+
+
 class ListenerTransport(Protocol):
     """The way to one listener. Every call returns at once; nothing is queued beyond the socket's own buffer."""
 
@@ -111,16 +133,17 @@ class ListenerTransport(Protocol):
         ...
 
     @property
-    def writable(self) -> bool:
-        """False from the moment the socket takes no more until it has taken what waits; then the transport pumps."""
+    def line(self) -> Line:
+        """Where its bytes go; the same as long as it lives."""
+        ...
+
+    @property
+    def form(self) -> Callable[[Chunk], bytes]:
+        """What a chunk looks like on that line; the same as long as it lives."""
         ...
 
     def started(self, at: Position, form: StreamFormat, number: int, init: Chunk | None) -> None:
         """Audio of rendition `number` follows from `at`; `init` goes out before it."""
-        ...
-
-    def push(self, chunk: Chunk) -> bool:
-        """Writes this chunk, if the transport is writable; gives whether it was."""
         ...
 
     def send(self, chunks: Sequence[Chunk]) -> None:

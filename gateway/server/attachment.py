@@ -31,7 +31,7 @@ def format_info(details: StreamFormat) -> events.FormatInfo:
 class Attachment:
     """The way from one channel to one client. `on_end` is called once, when nothing follows."""
 
-    __slots__ = ("_build", "_connection", "_on_end", "_recovered", "_ref", "_stream")
+    __slots__ = ("_on_end", "_recovered", "_ref", "_stream", "form", "line")
 
     name = "websocket"
 
@@ -43,9 +43,9 @@ class Attachment:
         ref: str | int | None,
         on_end: Callable[["Attachment", WavegateError | None], None],
     ) -> None:
-        self._connection = connection
+        self.line = connection
         self._stream = stream
-        self._build = FRAMINGS[framing]
+        self.form = FRAMINGS[framing]
         self._ref = ref
         self._recovered: bool | None = None
         self._on_end = on_end
@@ -60,7 +60,7 @@ class Attachment:
 
     @property
     def writable(self) -> bool:
-        return self._connection.writable
+        return self.line.writable
 
     def resumed(self, recovered: bool | None) -> None:
         """Whether the resume that was asked for continues without loss; told in `stream.started`."""
@@ -70,37 +70,30 @@ class Attachment:
         message = events.StreamStarted(self._stream.id, number, at.epoch, at.seq, format_info(details), ref=self._ref)
         if self._recovered is not None:
             message.recovered = self._recovered
-        self._connection.say(message)
+        self.line.say(message)
         if init is not None:
-            self._connection.write(init.wire(self._build))
-
-    def push(self, chunk: Chunk) -> bool:
-        connection = self._connection
-        if connection.writable:
-            connection.socket.write(chunk.wire(self._build))
-            return True
-        return False
+            self.line.write(init.wire(self.form))
 
     def send(self, chunks: Sequence[Chunk]) -> None:
-        build = self._build
-        self._connection.writelines([chunk.wire(build) for chunk in chunks])
+        form = self.form
+        self.line.writelines([chunk.wire(form) for chunk in chunks])
 
     def metadata(self, text: bytes) -> None:
         if self.writable:
-            self._connection.write(text)
+            self.line.write(text)
 
     def gap(self, from_seq: int, to_seq: int, reason: str) -> None:
-        self._connection.say(events.StreamGap(self._stream.id, from_seq, to_seq, reason))
+        self.line.say(events.StreamGap(self._stream.id, from_seq, to_seq, reason))
 
     def refused(self, error: WavegateError) -> None:
-        self._connection.say(events.Error(events.ErrorBody.of(error), self._ref))
+        self.line.say(events.Error(events.ErrorBody.of(error), self._ref))
         self._on_end(self, error)
 
     def ended(self, outcome: Outcome) -> None:
         if outcome.error is not None:
-            self._connection.say(events.StreamFailed(outcome.stream_id, events.ErrorBody.of(outcome.error)))
+            self.line.say(events.StreamFailed(outcome.stream_id, events.ErrorBody.of(outcome.error)))
         else:
-            self._connection.say(
+            self.line.say(
                 events.StreamCompleted(
                     outcome.stream_id,
                     outcome.duration_seconds,

@@ -37,13 +37,14 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 class AudioConnection(SocketTransport):
     """The socket of one progressive listener; it is the relay's ListenerTransport too."""
 
-    __slots__ = ("_build", "_on_gone")
+    __slots__ = ("_on_gone", "form", "line")
 
     name = "http"
 
     def __init__(self, now: Callable[[], float], build: Callable[[Chunk], bytes], on_gone: Callable[[], None]) -> None:
         super().__init__(now)
-        self._build = build
+        self.line = self
+        self.form = build
         self._on_gone = on_gone
 
     def resume_writing(self) -> None:
@@ -60,16 +61,10 @@ class AudioConnection(SocketTransport):
 
     def started(self, at: Position, details: StreamFormat, number: int, init: Chunk | None) -> None:
         if init is not None:
-            self.write(init.wire(self._build))
-
-    def push(self, chunk: Chunk) -> bool:
-        if self.writable:
-            self.socket.write(chunk.wire(self._build))
-            return True
-        return False
+            self.write(init.wire(self.form))
 
     def send(self, chunks: Sequence[Chunk]) -> None:
-        self.socket.writelines([chunk.wire(self._build) for chunk in chunks])
+        self.sink.writelines([chunk.wire(self.form) for chunk in chunks])
 
     def metadata(self, text: bytes) -> None:
         """A body of audio has no place for it."""
@@ -82,14 +77,14 @@ class AudioConnection(SocketTransport):
 
     def ended(self, outcome: Outcome) -> None:
         """A whole song ends its body in order; a broken one ends without the last chunk, so the player knows."""
-        if outcome.soft and self._build is frames.chunked:
+        if outcome.soft and self.form is frames.chunked:
             self.write(b"0\r\n\r\n")
-        self.socket.close()
+        self.sink.close()
         self._watch_the_rest()
 
     def _watch_the_rest(self) -> None:
         """What is in the buffer at the end goes out first; whoever never takes it is cut like any stalled client."""
-        if self.stalled_since is None and self.socket is not NOWHERE and self.socket.is_closing():
+        if self.stalled_since is None and self.sink is not NOWHERE and self.sink.is_closing():
             self.stall()
 
 

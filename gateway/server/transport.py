@@ -61,12 +61,12 @@ class SocketTransport(asyncio.Protocol):
     so it is kept and not worked out.
     """
 
-    __slots__ = ("_now", "listeners", "owner", "socket", "stalled_since", "writable")
+    __slots__ = ("_now", "listeners", "owner", "sink", "stalled_since", "writable")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
         self.owner: Owner | None = None
-        self.socket: asyncio.Transport = NOWHERE
+        self.sink: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
         self.writable = False
         self._now = now
@@ -75,10 +75,10 @@ class SocketTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
-        self.socket = cast("asyncio.Transport", transport)
+        self.sink = cast("asyncio.Transport", transport)
         self.writable = True
         # The kernel has its two seconds: as soon as it takes no more, listeners hold their positions.
-        self.socket.set_write_buffer_limits(0, 0)
+        self.sink.set_write_buffer_limits(0, 0)
 
     def pause_writing(self) -> None:
         """The socket takes no more: listeners hold their positions."""
@@ -96,7 +96,7 @@ class SocketTransport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        self.socket = NOWHERE
+        self.sink = NOWHERE
         self.writable = False
         if self.owner is not None:
             self.owner.lost(self)
@@ -111,8 +111,8 @@ class SocketTransport(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Writes, if there still is a socket."""
-        self.socket.write(data)
+        self.sink.write(data)
 
     def cut(self) -> None:
         """Closes at once, dropping what the client never took."""
-        self.socket.abort()
+        self.sink.abort()

@@ -59,10 +59,10 @@ class WebSocketConnection(SocketTransport):
     def pause_writing(self) -> None:
         """A client that does not read is not listened to either, else our answers to it would pile up."""
         super().pause_writing()
-        self.socket.pause_reading()
+        self.sink.pause_reading()
 
     def resume_writing(self) -> None:
-        self.socket.resume_reading()
+        self.sink.resume_reading()
         if self._open:
             super().resume_writing()
         else:
@@ -103,18 +103,18 @@ class WebSocketConnection(SocketTransport):
 
     def write(self, data: bytes) -> None:
         if self._open:
-            self.socket.write(data)
+            self.sink.write(data)
 
     def writelines(self, frames: list[bytes]) -> None:
         """Sends ready-made frames in one go."""
         if self._open:
-            self.socket.writelines(frames)
+            self.sink.writelines(frames)
 
     def ping(self) -> None:
         """Asks whether somebody is there."""
         if self.writable:
             self.asked_at = self.asked_at or self._now()
-            self.socket.write(PING)
+            self.sink.write(PING)
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; the socket is cut if the client does not answer in time."""
@@ -145,14 +145,14 @@ class WebSocketConnection(SocketTransport):
         """Writes what the protocol has to say; an empty piece says that nothing follows."""
         for data in self._protocol.data_to_send():
             if data:
-                self.socket.write(data)
-            elif self.socket.can_write_eof():
+                self.sink.write(data)
+            elif self.sink.can_write_eof():
                 # Closing with the client's bytes unread would reset the connection, and our close frame with it.
-                self.socket.write_eof()
+                self.sink.write_eof()
         if self._protocol.state is State.OPEN:
             return
         self._open = self.writable = False
         if self._protocol.state is State.CLOSED or self._protocol.close_rcvd is not None:
-            self.socket.close()
-        if self._cutter is None and self.socket is not NOWHERE:
+            self.sink.close()
+        if self._cutter is None and self.sink is not NOWHERE:
             self._cutter = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.cut)

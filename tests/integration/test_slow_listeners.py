@@ -41,7 +41,7 @@ async def idle(gateway: Bench) -> AsyncIterator[ClientConnection]:
 
 def held(gateway: Bench) -> list[int]:
     """What each connection's client has not taken, of what was written in user space."""
-    return [connection.socket.get_write_buffer_size() for connection in gateway.gateway.connections]
+    return [connection.sink.get_write_buffer_size() for connection in gateway.gateway.connections]
 
 
 async def whole(gateway: Bench, stream_id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import random
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.accounting import Grant, Reservation, Settlement, Traffic
 from gateway.errors import LimitError, WavegateError
@@ -115,6 +115,8 @@ class Pipe:
     """
 
     name = "pipe"
+    # So that a chunk can be told from its bytes.
+    form: Callable[[Chunk], Any] = staticmethod(lambda chunk: chunk)
 
     def __init__(self, room: int | None = None) -> None:
         self.room = room
@@ -132,11 +134,16 @@ class Pipe:
         self.said.append(("started", at))
         self.announced = (form, number, init)
 
-    def push(self, chunk: Chunk) -> bool:
-        if self.writable:
-            self.send([chunk])
-            return True
-        return False
+    @property
+    def line(self) -> "Pipe":
+        return self
+
+    @property
+    def sink(self) -> "Pipe":
+        return self
+
+    def write(self, chunk: Any) -> None:
+        self.send([chunk])
 
     def send(self, chunks: Sequence[Chunk]) -> None:
         assert self.writable, "nothing may be sent to a transport that is full"

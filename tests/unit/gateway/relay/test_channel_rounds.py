@@ -115,7 +115,7 @@ def test_times_are_those_of_the_first_and_the_last_listener() -> None:
         def send(self, chunks: object) -> None:
             scene.clock.at += 0.5
 
-    scene.listeners[1].transport = Slow()
+    scene.listeners[1]._line = Slow()
     scene.channel.append(b"one", 10, Flag.RANDOM_ACCESS, 999.0)
     assert (len(first.chunks), scene.value("relay_first_audio_seconds_sum")) == (1, 2.0)
     assert scene.value("relay_latency_seconds_count") == 0.0

@@ -55,9 +55,9 @@ async def test_nothing_is_piled_up_in_user_space() -> None:
 def test_a_connection_without_a_socket_takes_everything_and_keeps_nothing() -> None:
     """Whoever writes to one that is gone, pauses it or closes it does nothing."""
     connection = SocketTransport(Clock())
-    assert connection.socket is NOWHERE
-    assert connection.socket.is_closing()
-    assert not connection.socket.can_write_eof()
+    assert connection.sink is NOWHERE
+    assert connection.sink.is_closing()
+    assert not connection.sink.can_write_eof()
     for act in (NOWHERE.close, NOWHERE.abort, NOWHERE.pause_reading, NOWHERE.resume_reading):
         act()
     NOWHERE.writelines([b"nothing", b"arrives"])
@@ -152,7 +152,7 @@ async def test_a_real_socket_stalls_and_recovers() -> None:
             connection.write(bytes(BATCH_BYTES))
             await asyncio.sleep(0)
         assert owner.told == [("stalled", connection)]
-        assert connection.socket.get_write_buffer_size() <= BATCH_BYTES
+        assert connection.sink.get_write_buffer_size() <= BATCH_BYTES
         while not connection.writable:
             await reader.read(65536)
         writer.close()

@@ -321,6 +321,6 @@ async def test_octets_behind_the_loss_disturb_nobody() -> None:
     line, heard = conversing()
     line.browser.send_ping(b"?")
     late = b"".join(line.browser.data_to_send())
-    line.connection.socket = NOWHERE
+    line.connection.sink = NOWHERE
     line.connection.data_received(late)
     assert (line.wire.written, heard.texts) == (b"", [])
