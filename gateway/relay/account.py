@@ -40,9 +40,13 @@ class Account:
         except Exception:
             logger.exception("stream %s could not be noted as begun", self._id)
 
+    def covers(self, received: float) -> bool:
+        """Whether so many seconds are reserved with a margin: then `cover` has nothing to do."""
+        return received + MARGIN_SECONDS <= self.granted
+
     async def cover(self, received: float) -> None:
         """Has so many seconds reserved. Raises LimitError when the budget has ended and they are not."""
-        if self._ended is None and received + MARGIN_SECONDS > self.granted:
+        if self._ended is None and not self.covers(received):
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     self.granted += await self._ledger.extend(self._id, MORE_SECONDS)

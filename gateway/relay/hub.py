@@ -52,6 +52,7 @@ class Hub:
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         random_bits: Callable[[int], int] = secrets.randbits,
+        on_money: Callable[[TenantId], None] = lambda _: None,
     ) -> None:
         self.config = config
         self._source = source
@@ -63,6 +64,7 @@ class Hub:
         self._lease_seconds = lease_seconds
         self._instruments = Instruments(recorder, now, wall)
         self._random_bits = random_bits
+        self._on_money = on_money
         self._streams: OrderedDict[StreamId, Stream] = OrderedDict()
         # The newest stream of each song, and the songs that are being ordered to be shared.
         self._songs: dict[tuple[TenantId, GenerationRequest], StreamId] = {}
@@ -132,6 +134,7 @@ class Hub:
             grant = await self._ledger.reserve(reservation)
         except LimitError as refusal:
             self._recorder.quota_rejected(tenant, refusal.code)
+            self._on_money(tenant)
             raise
         if grant.repeated:
             known = self._streams.get(grant.stream_id)
@@ -149,10 +152,17 @@ class Hub:
         self._streams[stream.id] = stream
         self._songs[tenant, request] = stream.id
         stream.start(self._tasks, self._source)
+        self._tasks.create_task(self._tell_of_money(stream), name=f"money of {stream.id}")
         log_event(
             logger, "stream created", stream=stream.id, tenant=tenant, model=request.model, mode=request.mode.value
         )
         return stream, False
+
+    async def _tell_of_money(self, stream: Stream) -> None:
+        """What the tenant has left has changed, and changes again with the bill."""
+        self._on_money(stream.tenant)
+        await stream.wait()
+        self._on_money(stream.tenant)
 
     def _check_open(self) -> None:
         if self._draining:

@@ -221,7 +221,7 @@ class Stream:
                 self._take(event)
                 if isinstance(event, Accepted):
                     await self.account.begin(event.request_id)
-                else:
+                elif not self.account.covers(self.received_seconds):
                     await self.account.cover(self.received_seconds)
         self._rendition.finish(complete=True)
         if self.received_seconds < SHORTEST_SONG_SECONDS:
