@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
     listen = commands.add_parser("listen", help="create or join a stream and write its audio")
     listen.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
-    listen.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
+    who = listen.add_mutually_exclusive_group()
+    who.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
+    who.add_argument("--ticket", metavar="T", help="a ticket, in place of a key")
     what = listen.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", metavar="P", help="what to sing about")
     what.add_argument("--lyrics-file", type=Path, metavar="F", help="the words to sing")
@@ -233,9 +235,7 @@ def _probe(options: argparse.Namespace) -> int:
 def _listen(options: argparse.Namespace) -> int:
     from gateway.client.listen import listen
 
-    key = options.key or os.environ.get("WAVEGATE_KEY")
-    if not key:
-        raise UsageError("say who you are: --key K, or WAVEGATE_KEY in the environment (the demo's key is demo)")
+    key = None if options.ticket is not None else _tenant_key(options)
     lyrics = None
     if options.lyrics_file is not None:
         try:
@@ -247,6 +247,7 @@ def _listen(options: argparse.Namespace) -> int:
     coroutine = listen(
         options.server,
         key,
+        ticket=options.ticket,
         prompt=options.prompt,
         lyrics=lyrics,
         stream_id=options.stream,
@@ -256,18 +257,24 @@ def _listen(options: argparse.Namespace) -> int:
     return asyncio.run(coroutine)
 
 
+def _tenant_key(options: argparse.Namespace) -> str:
+    key: str | None = options.key or os.environ.get("WAVEGATE_KEY")
+    if not key:
+        raise UsageError("say who you are: --key K, or WAVEGATE_KEY in the environment (the demo's key is demo)")
+    return key
+
+
 def _ticket(options: argparse.Namespace) -> int:
+    from gateway.client.errors import USAGE as WRONG
     from gateway.client.errors import ClientError
     from gateway.client.ticket import mint
 
-    key = options.key or os.environ.get("WAVEGATE_KEY")
-    if not key:
-        raise UsageError("say who you are: --key K, or WAVEGATE_KEY in the environment (the demo's key is demo)")
+    key = _tenant_key(options)
     try:
         ticket, expires_at = mint(options.server, key, options.stream, options.ttl)
     except ClientError as error:
         print(f"wavegate: {error}", file=sys.stderr)
-        return FAILED
+        return USAGE if error.code in WRONG else FAILED
     print(ticket)
     until = datetime.fromtimestamp(expires_at, UTC).isoformat()
     print(f"good until {until}, once; it is shown only here", file=sys.stderr)

@@ -40,7 +40,8 @@ class Client:
     """A gateway, seen by one tenant (`key`) or one guest (`ticket`: a string, or a coroutine function that gets one).
 
     `server` is http(s):// or ws(s)://. A ticket function is asked before every connection, so tickets that can be used
-    once survive reconnects. Raises ClientError: `invalid_server`, `invalid_key`, `missing_credentials`.
+    once survive reconnects. Raises ClientError: `invalid_server`, `invalid_key`, `invalid_ticket`,
+    `missing_credentials`.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Client:
             raise ClientError("missing_credentials", "Give the client a key or a ticket.")
         if key is not None and not (key.isascii() and key.isprintable() and key and " " not in key):
             raise ClientError("invalid_key", "A key is made of printable ASCII characters without spaces.")
+        if isinstance(ticket, str) and not ticket.isascii():
+            raise ClientError("invalid_ticket", "A ticket is made of ASCII characters.")
         self._url = door(server)
         self._key = key
         self._ticket = ticket

@@ -1,11 +1,15 @@
 """The one exception of the Python client.
 
 Invariant: `code` is the gateway's own code where the gateway spoke (see gateway/errors.py), and otherwise one of
-`invalid_server`, `invalid_key`, `unreachable`, `connection_lost`, `no_answer`, `refused`, `closed`, `bad_protocol`;
-`message` is a sentence for people. It never holds a key, and it must not know how a connection works.
+`invalid_server`, `invalid_key`, `invalid_ticket`, `missing_credentials`, `unreachable`, `connection_lost`,
+`no_answer`, `refused`, `closed`, `bad_protocol`; `message` is a sentence for people. It never holds a key, and it must
+not know how a connection works.
 """
 
 from gateway.protocol.events import ErrorBody
+
+# Codes of what was wrong before anybody was asked.
+USAGE = frozenset({"invalid_server", "invalid_key", "invalid_ticket", "missing_credentials"})
 
 
 class ClientError(Exception):

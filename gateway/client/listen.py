@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
 from gateway.client.client import Client
-from gateway.client.errors import ClientError
+from gateway.client.errors import USAGE, ClientError
 from gateway.client.output import Output
 from gateway.client.progress import Progress
 from gateway.client.song import Song
@@ -24,7 +24,6 @@ from gateway.client.terminal import DIM, GREEN, RED, YELLOW, clock, size
 
 DONE, FAILED, MISUSED = 0, 1, 2
 
-_USAGE = frozenset({"invalid_server", "invalid_key", "missing_credentials"})
 _EXTENSIONS = {
     "audio/mpeg": "mp3",
     "audio/wav": "wav",
@@ -42,6 +41,7 @@ async def listen(
     server: str,
     key: str | None,
     *,
+    ticket: str | None = None,
     prompt: str | None = None,
     lyrics: str | None = None,
     stream_id: str | None = None,
@@ -50,7 +50,7 @@ async def listen(
     err: TextIO | None = None,
     out: BinaryIO | None = None,
 ) -> int:
-    """Hears one song. Returns the exit code: 0 done, 1 failed while running, 2 wrong usage.
+    """Hears one song, with a key or a ticket. Returns the exit code: 0 done, 1 failed while running, 2 wrong usage.
 
     `output` is a file, "-" for standard output, or None for song-ID.EXT in the current directory. A cancellation (which
     is what Ctrl-C becomes under asyncio.run) ends it like a failure, with everything tidied up.
@@ -66,7 +66,7 @@ async def listen(
     ticker = asyncio.create_task(progress.run())
     failure: BaseException | None = None
     try:
-        async with Client(server, key=key) as client:
+        async with Client(server, key=key, ticket=ticket) as client:
             if stream_id is None:
                 song = await client.create(prompt=prompt, lyrics=lyrics, format=format)
             else:
@@ -130,7 +130,7 @@ def _conclude(progress: Progress, target: Output, failure: BaseException | None)
     else:
         progress.say(f"The audio could not be written: {failure}.", style=RED)
     _kept(progress, target, song)
-    return MISUSED if isinstance(failure, ClientError) and failure.code in _USAGE else FAILED
+    return MISUSED if isinstance(failure, ClientError) and failure.code in USAGE else FAILED
 
 
 def _whole(progress: Progress, target: Output, song: Song) -> int:

@@ -19,7 +19,7 @@ from gateway.relay.listener import Listener, OnLag
 from gateway.relay.outcome import Outcome
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.stream import Stream
-from gateway.relay.wishes import possible
+from gateway.relay.wishes import Wished, possible
 from gateway.server.connections import Connections
 from gateway.server.query import asked_format
 from gateway.server.takeover import TakenOver, take_over
@@ -99,8 +99,7 @@ class AudioDoor:
     async def handle(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         """Answers GET and HEAD. Raises RequestError."""
         stream = self._hub.get(principal.tenant, request.match_info["id"])
-        wished = possible([asked_format(request.match_info["ext"], request.query)])
-        since = _since(request.query.get("since", "start"))
+        wished, since = asked(request)
         if stream.error is not None and stream.native.end == 0:
             raise stream.error
         # Whoever only looks does not set an encoder to work.
@@ -139,6 +138,12 @@ class AudioDoor:
         connection.write(_head(channel, chunked=modern))
         listener.join()
         return TakenOver()
+
+
+def asked(request: web.Request) -> tuple[list[Wished], Since]:
+    """What is to be heard, and from where. Raises RequestError for what cannot be."""
+    wished = possible([asked_format(request.match_info["ext"], request.query)])
+    return wished, _since(request.query.get("since", "start"))
 
 
 def _since(text: str) -> Since:

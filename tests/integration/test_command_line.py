@@ -147,7 +147,7 @@ async def test_a_gateway_buys_from_the_simulator_and_keeps_its_key(wavegate: Sta
     environment = {
         "DASHSCOPE_API_KEY": secret,
         "WAVEGATE__UPSTREAM__BASE_URL": provider,
-        "WAVEGATE__QUOTA__STORE": "memory:",
+        "WAVEGATE__QUOTA__STORE": "'memory:'",
     }
     gateway = await wavegate(
         "serve", "--config", config, "--port", "0", "--internal-port", "0", environment=environment

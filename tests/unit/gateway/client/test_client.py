@@ -244,6 +244,7 @@ async def test_a_client_closes_what_it_opened(stand_in: Any) -> None:
         ({"key": "a b"}, "invalid_key"),
         ({"key": "a\r\nX-Evil: 1"}, "invalid_key"),
         ({"key": "schlüssel"}, "invalid_key"),
+        ({"ticket": "wt_\udcff"}, "invalid_ticket"),
     ],
 )
 def test_credentials_are_looked_at_first(options: dict[str, str], code: str) -> None:

@@ -224,6 +224,7 @@ class Screen(io.BytesIO):
         ({"prompt": "a", "server": "localhost"}, "http://127.0.0.1:8080"),
         ({"prompt": "a", "key": "a b"}, "spaces"),
         ({"prompt": "a", "key": None}, "key"),
+        ({"prompt": "a", "key": None, "ticket": "wt_\udcff"}, "ASCII"),
     ],
 )
 async def test_wrong_usage_is_told_before_anything_is_paid_for(
