@@ -39,13 +39,16 @@ from gateway.server.connections import Connections
 from gateway.server.internal import Internal
 from gateway.server.pages import Pages, read_pages
 from gateway.server.port import Port
+from gateway.server.quotanews import QuotaNews
+from gateway.server.repeats import Repeats
 from gateway.server.resources import allow_files, memory_limit, resident_bytes
 from gateway.server.rest import Rest, errors
 from gateway.server.seats import Seats
-from gateway.server.session import Services
+from gateway.server.session import ClientSession, Services
 from gateway.server.signing import SECRET_BYTES, SigningKeys, read_ticket_secrets
 from gateway.server.tickets import TicketOffice
 from gateway.server.upgrade import WebSocketDoor
+from gateway.server.usage import UsageDoor
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.flight import FlightRecorder
 from gateway.upstream.governed import GovernedSource
@@ -127,6 +130,7 @@ class Gateway:
         if self._demo:
             simulator = await stack.enter_async_context(Simulator(speed=DEMO_SPEED))
             config, key = demo_config(config, simulator.url), secrets.token_urlsafe(16)
+            self._config = config
         uses = await self._uses(stack)
         tenants = Tenants(config.tenants, demo=self._demo, office=await self._office(uses), uses=uses)
         lease = config.quota.lease_seconds
@@ -143,6 +147,10 @@ class Gateway:
         tasks = await asyncio.TaskGroup().__aenter__()
         # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
         stack.push_async_callback(tasks.__aexit__, None, None, None)
+        seats = Seats[ClientSession](tenants.limits, self.recorder)
+        news = QuotaNews(seats.holders, ledger)
+        teller = tasks.create_task(news.run(), name="quota news")
+        stack.callback(teller.cancel)
         encodings = await stack.enter_async_context(EncodingPool(config.transcode, self.recorder))
         self.hub = Hub(
             source,
@@ -153,6 +161,7 @@ class Gateway:
             tenants.limits,
             lease_seconds=lease,
             transcode=config.transcode,
+            on_money=news.changed,
         )
         # The streams end first, so that everybody still connected hears how theirs ended.
         stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)
@@ -163,7 +172,6 @@ class Gateway:
         self.port = Port(self.callers, self.admission, time.monotonic)
         porter = tasks.create_task(self.port.run(), name="port")
         stack.callback(porter.cancel)
-        seats = Seats(tenants.limits, self.recorder)
         services = Services(
             self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}", self.admission, seats
         )
@@ -172,7 +180,9 @@ class Gateway:
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
         public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
-        public.add_routes(Rest(self.hub, tenants, config, audio, clip, self.admission, tasks).routes())
+        usage, repeats = UsageDoor(ledger), Repeats(self.hub, ledger)
+        rest = Rest(self.hub, tenants, config, audio, clip, usage, repeats, self.admission, tasks)
+        public.add_routes(rest.routes())
         public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
         internal = web.Application(middlewares=[errors])
         internal.add_routes(Internal(self.recorder, self._unready).routes())

@@ -66,6 +66,49 @@ class StreamInfo(Struct):
     simulated: bool | None
 
 
+class UsageTotals(Struct):
+    """Sums over a tenant's generations: seconds, bytes, and money in the currency of the configured prices."""
+
+    reserved: float
+    settled: float
+    refunded: float
+    listener_seconds: float
+    egress_bytes: int
+    cost: float
+    generations: int
+
+
+class UsageGeneration(Struct):
+    """A generation in the ledger. `audio_seconds` is what it has cost, and what was received while it runs."""
+
+    stream_id: str
+    status: str
+    model: str
+    audio_seconds: float
+    cost: float
+    provider_request_id: str | None
+    created_at: float
+    finished_at: float | None
+    reserved: float
+    settled: float
+    refunded: float
+    characters: int | None
+    listener_seconds: float
+    egress_bytes: int
+    key_id: str
+
+
+class UsageReport(Struct, rename={"since": "from", "until": "to"}):
+    """A tenant's ledger from `from` up to but not including `to`; `next` is what to ask for the next page with."""
+
+    tenant: str
+    since: float
+    until: float
+    totals: UsageTotals
+    generations: list[UsageGeneration]
+    next: str | None
+
+
 class FormatInfo(Struct):
     """What a rendition really is; `mime` is the exact string MediaSource takes."""
 
@@ -164,6 +207,25 @@ class StreamFailed(Struct, tag="stream.failed"):
 class StreamDetached(Struct, tag="stream.detached", omit_defaults=True):
     stream_id: str
     ref: str | int | None = None
+
+
+class QuotaBudget(Struct):
+    """One limit, 0 for none, and how much of it is used, reservations included; it starts anew at `resets_at`."""
+
+    limit: int
+    used: float
+    remaining: float | None
+    resets_at: float | None
+
+
+class QuotaUpdated(Struct, tag="quota.updated"):
+    """What the tenant has left; `warnings` names the limits of which four fifths are used."""
+
+    concurrent_streams: QuotaBudget
+    audio_seconds_per_day: QuotaBudget
+    audio_seconds_per_month: QuotaBudget
+    egress_bytes_per_day: QuotaBudget
+    warnings: list[str]
 
 
 class Goaway(Struct, tag="session.goaway"):

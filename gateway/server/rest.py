@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -19,13 +20,16 @@ from gateway.model import Principal
 from gateway.protocol.events import encode
 from gateway.protocol.messages import decode_create, decode_ticket
 from gateway.relay.hub import Hub
+from gateway.relay.stream import Stream
 from gateway.server.admission import Admission
-from gateway.server.audio import AudioDoor
+from gateway.server.audio import AudioDoor, asked
 from gateway.server.auth import Tenants, credentials, page_of
 from gateway.server.clip import ClipDoor
 from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
+from gateway.server.repeats import HEADER, Repeats, once_of
 from gateway.server.tickets import Permission, Wanted, is_probe
+from gateway.server.usage import UsageDoor
 from gateway.server.view import stream_info
 from gateway.server.visitor import Visitor
 
@@ -83,7 +87,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 class Rest:
-    """The handlers under /v1/streams."""
+    """The handlers under /v1."""
 
     def __init__(
         self,
@@ -92,6 +96,8 @@ class Rest:
         config: Config,
         audio: AudioDoor,
         clip: ClipDoor,
+        usage: UsageDoor,
+        repeats: Repeats,
         admission: Admission,
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -100,6 +106,8 @@ class Rest:
         self._config = config
         self._audio = audio
         self._clip = clip
+        self._usage = usage
+        self._repeats = repeats
         self._admission = admission
         self._tasks = tasks
 
@@ -107,6 +115,7 @@ class Rest:
         return [
             web.post("/v1/streams", self.create),
             web.post("/v1/tickets", self.ticket),
+            web.get("/v1/usage", self.usage, allow_head=False),
             web.get("/v1/streams", self.list),
             web.get("/v1/streams/{id}", self.inspect),
             web.delete("/v1/streams/{id}", self.cancel),
@@ -151,14 +160,17 @@ class Rest:
         visitor.check(Permission.CREATE)
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
-        body = await self._body(request)
-        principal = visitor.principal
-        abandon = self._tenants.abandon(principal.tenant)
-        order = order_of(decode_create(body), principal, abandon, self._config.upstream.model)
-        await visitor.enter()
-        stream, shared = await bought(visitor, self._hub, self._tasks, order, self._config.quota.estimate_seconds)
-        info = stream_info(stream, str(request.url.origin()))
-        return answer(info, 200 if shared else 201, {"Location": f"/v1/streams/{stream.id}"})
+        body = decode_create(await self._body(request))
+        abandon = self._tenants.abandon(visitor.principal.tenant)
+        order = order_of(body, visitor.principal, abandon, self._config.upstream.model)
+        order = replace(order, once=once_of(request.headers.getall(HEADER, []), body, visitor))
+
+        async def buy() -> tuple[Stream, bool]:
+            await visitor.enter()
+            return await bought(visitor, self._hub, self._tasks, order, self._config.quota.estimate_seconds)
+
+        info, there = await self._repeats.order(order, str(request.url.origin()), buy)
+        return answer(info, 200 if there else 201, {"Location": f"/v1/streams/{info.id}"})
 
     async def _body(self, request: web.Request) -> bytes:
         """The whole body. Raises RequestError when it does not come in time."""
@@ -167,6 +179,9 @@ class Rest:
                 return await request.read()
         except TimeoutError:
             raise RequestError("request_timeout", "The body of the request did not come in time.") from None
+
+    async def usage(self, request: web.Request) -> web.StreamResponse:
+        return await self._usage.handle(request, self._owner(request).tenant)
 
     async def list(self, request: web.Request) -> web.Response:
         streams = self._hub.list(self._owner(request).tenant)
@@ -187,6 +202,7 @@ class Rest:
     async def audio(self, request: web.Request) -> web.StreamResponse:
         self._admission.check_newcomer()
         visitor = self._listener(request)
+        asked(request)  # a mistake costs no use
         if not is_probe(request.method, request.headers.get("Range")):
             await visitor.enter()
         return await self._audio.handle(request, visitor.principal)

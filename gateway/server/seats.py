@@ -6,6 +6,7 @@ It must not know what somebody is.
 
 import random
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from gateway.config.schema import Limits
 from gateway.errors import LimitError
@@ -13,8 +14,10 @@ from gateway.model import TenantId
 from gateway.server.admission import RETRY_SECONDS
 from metrics.recorder import Recorder
 
+Holder = TypeVar("Holder")
 
-class Seats:
+
+class Seats(Generic[Holder]):
     """`limits_of` tells a tenant's limits; `connections` of 0 is no limit."""
 
     def __init__(
@@ -26,11 +29,15 @@ class Seats:
         self._limits_of = limits_of
         self._recorder = recorder
         self._uniform = uniform
-        self._taken: dict[TenantId, set[object]] = {}
+        self._taken: dict[TenantId, set[Holder]] = {}
 
     def taken(self, tenant: TenantId) -> int:
         """Places the tenant holds now."""
         return len(self._taken.get(tenant, ()))
+
+    def holders(self, tenant: TenantId) -> list[Holder]:
+        """Who holds them, at this moment."""
+        return list(self._taken.get(tenant, ()))
 
     def check(self, tenant: TenantId) -> None:
         """Raises LimitError when the tenant has no place left."""
@@ -40,12 +47,12 @@ class Seats:
             sentence = f"All {limit} connections this tenant may have at once are open: close one, or come back later."
             raise LimitError("concurrency_exceeded", sentence, retry_after=self._uniform(*RETRY_SECONDS))
 
-    def take(self, tenant: TenantId, holder: object) -> None:
+    def take(self, tenant: TenantId, holder: Holder) -> None:
         """Gives `holder` a place. Raises LimitError."""
         self.check(tenant)
         self._taken.setdefault(tenant, set()).add(holder)
 
-    def leave(self, tenant: TenantId, holder: object) -> None:
+    def leave(self, tenant: TenantId, holder: Holder) -> None:
         """The place is free again; whoever holds none frees none."""
         holders = self._taken.get(tenant)
         if holders is not None:

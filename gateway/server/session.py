@@ -52,7 +52,7 @@ class Services:
     tasks: asyncio.TaskGroup
     new_id: Callable[[], str]
     admission: Admission
-    seats: Seats
+    seats: "Seats[ClientSession]"
 
     async def let_in(self, visitor: Visitor) -> None:
         """Finds a newcomer's place, and spends a use of its ticket if that opens anything. Raises WavegateError."""
@@ -135,6 +135,11 @@ class ClientSession:
         """The gateway is stopping: what runs may end, nothing new begins."""
         self._state.drain()
         self._connection.say(events.Goaway(round(time_left * 1000), round(reconnect_after * 1000)))
+
+    def tell_owner(self, message: events.QuotaUpdated) -> None:
+        """News for whoever holds a key, and for no guest."""
+        if self._visitor is not None and self._visitor.ticket is None:
+            self._connection.say(message)
 
     def close(self, error: WavegateError) -> None:
         """Ends the session with the error's close code: nothing more is heard, and nothing it said is carried out."""
@@ -221,6 +226,9 @@ class ClientSession:
         except WavegateError as error:
             self._refuse(error, message.ref)
             self.close(error)
+        except Exception:
+            logger.exception("session %s could not be let in", self.id)
+            self.turn_away(ServiceError("internal", "Something went wrong in the gateway."))
         finally:
             self._worker = None
             self._work()

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from gateway.accounting import Generation, State
 from gateway.config.schema import Config
-from gateway.model import Principal
+from gateway.errors import ServiceError
+from gateway.model import GenerationRequest, Principal, Status, StreamId
 from gateway.protocol import events
 from gateway.relay.outcome import Bill
 from gateway.relay.stream import Stream
@@ -25,7 +27,6 @@ def usage(bill: Bill) -> events.Usage:
 
 def stream_info(stream: Stream, base: str) -> events.StreamInfo:
     """StreamInfo of the contract; `base` is the gateway's address as the client wrote it (http://host:port)."""
-    ws_base = "ws" + base.removeprefix("http")
     return events.StreamInfo(
         id=stream.id,
         status=stream.status.value,
@@ -39,14 +40,45 @@ def stream_info(stream: Stream, base: str) -> events.StreamInfo:
         title=stream.title,
         listeners=stream.listeners,
         usage=usage(replace(stream.bill, seconds=stream.audio_seconds)),
-        urls=events.Urls(
-            audio=f"{base}/v1/streams/{stream.id}/audio.{stream.native.format.name}",
-            hls=None,
-            ws=f"{ws_base}/v1/ws",
-        ),
+        urls=_urls(stream.id, stream.native.format.name, base),
         error=events.ErrorBody.of(stream.error) if stream.error else None,
         warnings=stream.warnings,
         simulated=stream.simulated,
+    )
+
+
+def generation_info(generation: Generation, request: GenerationRequest, base: str) -> events.StreamInfo:
+    """StreamInfo of a stream that is kept no more, as far as the ledger and its order tell it."""
+    expired = generation.status is State.EXPIRED
+    gone = ServiceError("going_away", "The gateway ended while this stream was made.")
+    characters = msgspec.UNSET if generation.characters is None else generation.characters
+    ended = generation.finished_at is not None
+    seconds = round(generation.settled if ended else generation.received, 3)
+    return events.StreamInfo(
+        id=generation.stream_id,
+        status=Status.FAILED.value if expired else generation.status.value,
+        model=generation.model,
+        mode=request.mode.value,
+        created_at=round(generation.created_at, 3),
+        duration_seconds=round(generation.received, 3),
+        sample_rate=None,
+        channels=None,
+        lyrics=request.lyrics,
+        title=None,
+        listeners=0,
+        usage=events.Usage(seconds, ended, characters),
+        urls=_urls(generation.stream_id, request.input.format, base),
+        error=events.ErrorBody.of(gone) if expired else None,
+        warnings=["This stream is no longer kept here: this is what the ledger knows of it."],
+        simulated=None,
+    )
+
+
+def _urls(stream_id: StreamId, form: str, base: str) -> events.Urls:
+    return events.Urls(
+        audio=f"{base}/v1/streams/{stream_id}/audio.{form}",
+        hls=None,
+        ws=f"ws{base.removeprefix('http')}/v1/ws",
     )
 
 

@@ -66,9 +66,13 @@ def test_a_demo_adds_its_tenant_and_keeps_the_others() -> None:
     assert config.tenants[0].keys == [key_hash("own")], "the configuration itself is not changed"
 
 
-async def test_a_demo_plays_out_of_the_box() -> None:
-    """The page finds its key, the key opens, a page of this machine may hold it, and the song is simulated."""
-    async with Gateway(Config(server=FREE, quota=MEMORY), None, demo=True) as gateway:
+async def test_a_demo_plays_out_of_the_box(tmp_path: Path) -> None:
+    """The page finds its key, the key opens, a page of this machine may hold it, and the song is simulated.
+
+    Nothing of it is written down.
+    """
+    quota = Quota(store=f"sqlite:///{tmp_path}/usage.db")
+    async with Gateway(Config(server=FREE, quota=quota), None, demo=True) as gateway:
         url = gateway.addresses.public
         assert url.startswith("http://127.0.0.1:")
         assert gateway.addresses.internal.startswith("http://127.0.0.1:")
@@ -87,6 +91,7 @@ async def test_a_demo_plays_out_of_the_box() -> None:
         ws = "ws" + url.removeprefix("http") + "/v1/ws"
         async with connect(ws, origin=url, subprotocols=["wavegate.v1", "wavegate.key.ZGVtbw"]) as page:
             assert json.loads(await within(page.recv()))["tenant"] == "demo"
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- starting ----------------------------------------------------------------------------------------------------------

@@ -123,6 +123,19 @@ SAID: list[tuple[msgspec.Struct, dict[str, Any]]] = [
     (events.StreamDetached("st_1"), {"type": "stream.detached", "stream_id": "st_1"}),
     (events.StreamDetached("st_1", "r"), {"type": "stream.detached", "stream_id": "st_1", "ref": "r"}),
     (events.Goaway(5000, 250), {"type": "session.goaway", "time_left_ms": 5000, "reconnect_after_ms": 250}),
+    (
+        events.QuotaUpdated(*[events.QuotaBudget(10, 9.5, 0.5, 3.0)] * 4, warnings=["concurrent_streams"]),
+        {"type": "quota.updated", "warnings": ["concurrent_streams"]}
+        | {
+            name: {"limit": 10, "used": 9.5, "remaining": 0.5, "resets_at": 3.0}
+            for name in (
+                "concurrent_streams",
+                "audio_seconds_per_day",
+                "audio_seconds_per_month",
+                "egress_bytes_per_day",
+            )
+        },
+    ),
     (events.Pong([1], 2.0), {"type": "pong", "t": [1], "server_time": 2.0}),
     (events.Pong(None, 2.0), {"type": "pong", "t": None, "server_time": 2.0}),
     (events.Error(BODY), {"type": "error", "error": BODY_DOCUMENT}),
@@ -168,3 +181,11 @@ def test_plain_data_is_encoded_too() -> None:
     assert (
         events.encode({"streams": [events.Usage(1.0, True)]}) == b'{"streams":[{"audio_seconds":1.0,"settled":true}]}'
     )
+
+
+def test_usage_is_told_from_and_to() -> None:
+    """Names that Python has no room for are on the wire all the same."""
+    totals = events.UsageTotals(1.0, 2.0, 3.0, 4.0, 5, 6.0, 7)
+    document = json.loads(events.encode(events.UsageReport("acme", 1.5, 2.5, totals, [], None)))
+    assert document.pop("totals")["egress_bytes"] == 5
+    assert document == {"tenant": "acme", "from": 1.5, "to": 2.5, "generations": [], "next": None}

@@ -44,6 +44,21 @@ async def test_a_refusal_buys_nothing() -> None:
     assert house.recorder.registry.get_sample_value("wavegate_quota_rejections_total", labels) == 1.0
 
 
+async def test_money_is_told_of_when_it_is_reserved_settled_or_refused() -> None:
+    """Once when a song begins and once when it has its bill; and when there is none left."""
+    house = House()
+    told: list[tuple[str, int]] = []
+    house.hub._on_money = lambda tenant: told.append((tenant, len(house.ledger.settled)))
+    async with house.hub:
+        await house.finish()
+        await until(lambda: len(told) == 2)
+        house.ledger.refusal = LimitError("quota_exceeded", "All is used.")
+        with pytest.raises(LimitError):
+            await house.create(OTHER)
+    assert [tenant for tenant, _ in told] == [TENANT, TENANT, OTHER]
+    assert told[1][1] == 1, "the bill was settled when it was told"
+
+
 async def test_another_tenants_stream_does_not_exist() -> None:
     """It is refused in the same words as one that never was, and stands in no list but its own tenant's."""
     house = House()

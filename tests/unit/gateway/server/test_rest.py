@@ -18,14 +18,20 @@ from aiohttp import web
 from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
+from gateway.quota.policy import Rules
+from gateway.quota.prices import Prices
+from gateway.quota.volatile import VolatileLedger
 from gateway.relay.order import Order
 from gateway.server.audio import AudioDoor
 from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
+from gateway.server.repeats import Repeats
 from gateway.server.rest import Rest, answer, refusal
 from gateway.server.session import Services
+from gateway.server.tickets import Wanted
+from gateway.server.usage import UsageDoor
 from metrics.recorder import Recorder
-from tests.support.relay import BUYER, Clock, ScriptedLedger, ScriptedSource, mp3_frames, song, within
+from tests.support.relay import BUYER, TENANT, Clock, ScriptedLedger, ScriptedSource, mp3_frames, song, within
 from tests.support.scissors import Scissors
 from tests.support.server import AUTHORIZED, KEY, OTHER_KEY, Room, dial, exchange, served, services, soon
 
@@ -42,7 +48,9 @@ async def door(
     async with services(ScriptedSource(*steps), **options) as room:
         audio = AudioDoor(room.hub, Connections(room.config, Recorder(), Clock()), Clock())
         clip = ClipDoor(room.hub, Scissors())
-        rest = Rest(room.hub, room.tenants, room.config, audio, clip, room.admission, room.tasks)
+        books = VolatileLedger(room.tenants.limits, Rules(), Prices())
+        usage, repeats = UsageDoor(books), Repeats(room.hub, books)
+        rest = Rest(room.hub, room.tenants, room.config, audio, clip, usage, repeats, room.admission, room.tasks)
         async with (
             served(*rest.routes()) as port,
             aiohttp.ClientSession(
@@ -79,6 +87,40 @@ async def test_a_song_that_is_shared_is_answered_as_one_that_was_there() -> None
         assert answers[0][1:] == answers[1][1:] != answers[2][1:]
         async with http.post("/v1/streams", json=ORDER | {"abandon": "later"}) as response:
             assert (response.status, (await response.json())["error"]["param"]) == (400, "abandon")
+
+
+async def test_an_order_under_its_key_is_made_once() -> None:
+    """201 and then 200 with the same stream; a bad key and another body under it are refused by the header's name."""
+    async with door(*SONG) as (http, room):
+        answers = []
+        same, other = "a song of five words", "another song of five words"
+        for key, prompt in (("a", same), ("a", same), ("a", other), ("b c", same)):
+            order = {"input": {"prompt": prompt}}
+            async with http.post("/v1/streams", json=order, headers={"Idempotency-Key": key}) as response:
+                document = await response.json()
+                error = document["error"] or {"code": document["id"], "param": None}
+                answers.append((response.status, error["code"], error["param"]))
+        (stream,) = room.hub.streams
+        assert answers == [
+            (201, stream.id, None),
+            (200, stream.id, None),
+            (409, "idempotency_conflict", "Idempotency-Key"),
+            (400, "invalid_request", "Idempotency-Key"),
+        ]
+
+
+async def test_what_was_used_is_told_to_whoever_holds_a_key() -> None:
+    """As its own tenant; a guest is told nothing, and HEAD is no way to ask."""
+    async with door() as (http, room):
+        async with http.get("/v1/usage") as response:
+            assert (response.status, (await response.json())["tenant"]) == (200, "acme")
+        ticket = room.tenants.office.mint(TENANT, Wanted()).token.reveal()
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as guest:
+            assert http._base_url is not None
+            async with guest.get(http._base_url / "v1/usage", params={"ticket": ticket}) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (403, "forbidden")
+        async with http.head("/v1/usage") as response:
+            assert response.status == 405
 
 
 async def test_streams_are_listed_newest_first_and_to_their_tenant_alone() -> None:

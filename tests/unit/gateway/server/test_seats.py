@@ -15,7 +15,7 @@ from metrics.recorder import Recorder
 ACME, OTHER = TenantId("acme"), TenantId("other")
 
 
-def seats(connections: int, recorder: Recorder | None = None) -> Seats:
+def seats(connections: int, recorder: Recorder | None = None) -> Seats[object]:
     return Seats(lambda _: Limits(connections=connections), recorder or Recorder(), lambda low, high: high)
 
 
@@ -61,3 +61,15 @@ def test_nought_is_no_limit() -> None:
     for _ in range(1000):
         rows.take(ACME, object())
     assert rows.taken(ACME) == 1000
+
+
+def test_who_is_there_can_be_told_something() -> None:
+    """Those of one tenant, as they are at this moment: whoever leaves meanwhile changes nothing of the list."""
+    rows = seats(0)
+    first, second = object(), object()
+    rows.take(ACME, first)
+    rows.take(ACME, second)
+    there = rows.holders(ACME)
+    rows.leave(ACME, first)
+    assert set(there) == {first, second}
+    assert (rows.holders(ACME), rows.holders(OTHER)) == ([second], [])

@@ -15,11 +15,14 @@ from gateway.accounting import Grant, Reservation
 from gateway.config.schema import Config, Limits, Server
 from gateway.errors import LimitError, ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, Principal, Queued, SourceEvent, StreamId, TenantId
+from gateway.protocol import events
 from gateway.protocol.frames import unpack
 from gateway.relay.order import Order
 from gateway.server.session import MAX_WAITING
+from gateway.server.tickets import Wanted
 from tests.support.relay import BUYER, TENANT, ScriptedLedger, mp3_frames, song
 from tests.support.server import KEY, Talk, soon, talk
+from tests.support.tickets import office
 
 INPUT = {"prompt": "a song of five words"}
 FRAMES = mp3_frames(40)
@@ -61,6 +64,21 @@ async def test_a_client_that_is_known_is_greeted() -> None:
         assert greeting["type"] == "session.created"
         assert (greeting["session_id"], greeting["tenant"]) == ("se_1", "acme")
         assert greeting["limits"]["concurrent_streams"] == 7
+
+
+async def test_news_of_the_budget_are_for_owners() -> None:
+    """Whoever holds a key is told; a guest, and one who has not said who it is, are not."""
+    news = events.QuotaUpdated(*[events.QuotaBudget(1, 1.0, 0.0, None)] * 4, warnings=[])
+    for known, heard in ((True, ["quota.updated"]), (False, [])):
+        async with talk(known=known) as there:
+            there.answers()
+            there.session.tell_owner(news)
+            assert kinds(there.answers()) == heard
+            if known:
+                visitor = there.session._known
+                visitor.ticket = office().mint(TENANT, Wanted()).ticket
+                there.session.tell_owner(news)
+                assert there.answers() == []
 
 
 async def test_a_key_in_the_first_message_opens() -> None:

@@ -5,13 +5,15 @@ It must not know the door that sends it.
 """
 
 import msgspec
+import pytest
 
+from gateway.accounting import Generation, State
 from gateway.config.schema import Config, Limits, Relay, Server
 from gateway.errors import UpstreamError
-from gateway.model import Principal
+from gateway.model import Principal, StreamId
 from gateway.protocol.events import encode
-from gateway.server.view import session_created, stream_info
-from tests.support.relay import DETAILS, TENANT
+from gateway.server.view import generation_info, session_created, stream_info
+from tests.support.relay import DETAILS, TENANT, song
 from tests.support.server import new_stream
 
 FIELDS = {
@@ -58,6 +60,53 @@ def test_a_stream_that_failed_says_why() -> None:
         "param": None,
     }
     assert b"provider-word" not in document
+
+
+def generation(status: State, finished_at: float | None = 1060.0, characters: int | None = None) -> Generation:
+    """A row of the ledger."""
+    return Generation(
+        stream_id=StreamId("st_1"),
+        tenant=TENANT,
+        key_id="k",
+        model="fun-music-v1",
+        provider_request_id="provider-word",
+        status=status,
+        created_at=1000.0,
+        finished_at=finished_at,
+        reserved=240.0,
+        received=30.5,
+        settled=0.0 if finished_at is None else 31.0,
+        refunded=0.0 if finished_at is None else 209.0,
+        characters=characters,
+        cost=1.0,
+        listener_seconds=2.0,
+        egress_bytes=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "shown", "code"),
+    [(State.COMPLETED, "completed", None), (State.EXPIRED, "failed", "going_away"), (State.FAILED, "failed", None)],
+)
+def test_a_stream_that_the_ledger_alone_knows_has_the_same_fields(state: State, shown: str, code: str | None) -> None:
+    """Of the same shape and with its bill; an expired one has failed, for that its gateway ended."""
+    order = song(form="wav", lyrics="la")
+    document = msgspec.json.decode(encode(generation_info(generation(state), order, "https://gateway.test")))
+    assert document.keys() == FIELDS
+    assert (document["id"], document["status"], document["lyrics"], document["mode"]) == ("st_1", shown, "la", "stream")
+    assert document["usage"] == {"audio_seconds": 31.0, "settled": True}
+    assert document["duration_seconds"] == 30.5
+    assert document["urls"]["audio"] == "https://gateway.test/v1/streams/st_1/audio.wav"
+    assert document["urls"]["ws"] == "wss://gateway.test/v1/ws"
+    assert document["error"] is None if code is None else document["error"]["code"] == code
+    assert len(document["warnings"]) == 1
+
+
+def test_one_that_runs_elsewhere_has_no_bill_yet() -> None:
+    """What was received so far, not settled; and the characters, where they are counted."""
+    info = generation_info(generation(State.RUNNING, None, characters=7), song(), "http://gateway.test")
+    assert (info.status, info.error) == ("running", None)
+    assert msgspec.to_builtins(info.usage) == {"audio_seconds": 30.5, "settled": False, "characters": 7}
 
 
 def test_a_session_is_told_every_limit_it_may_run_into() -> None:
