@@ -19,6 +19,7 @@ from tests.house.coverage_floors import Judge
 from tests.house.leaks import leaked_tasks, leaked_threads
 from tests.house.parts import Parts
 from tests.house.programs import Program
+from tests.house.workers import Controller, Worker
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 LOOPS: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
@@ -42,12 +43,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[PARTS] = Parts(os.environ)
+    parts = config.stash[PARTS] = Parts(os.environ)
     # A busy machine is no counterexample: the limit of time is the one that every test has.
     hypothesis.settings.register_profile("house", hypothesis.settings(), deadline=None)
     hypothesis.settings.load_profile("house")
+    # Only pytest-xdist's workers have an input. They are given the same arguments, but one process judges.
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Worker(parts, config.workeroutput))
+        return
+    config.pluginmanager.register(Controller(parts))
     if report := config.getoption("--coverage-floors"):
-        config.pluginmanager.register(Judge(report, config.stash[PARTS]))
+        config.pluginmanager.register(Judge(report, parts))
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:

@@ -185,7 +185,8 @@ async def test_one_that_hangs_loses_all_of_its_encodes(parrots: Make) -> None:
                 assert [(sink.said, sink.losses) for sink in sinks] == [(1, 1)] * 4
     finally:
         Parrot.free.set()
-    assert journal.events[:4] == [
+    # A worker that takes its time to die is said to hang more than once.
+    assert list(dict.fromkeys(journal.events))[:4] == [
         "codec worker started",
         "codec worker hung",
         "codec worker died",

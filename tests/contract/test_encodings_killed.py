@@ -42,6 +42,11 @@ class Rounds:
                 other.go_on()
             self._strike()
 
+    def lost(self, one: "Listening") -> None:
+        """It begins again by itself, even if it was answered before its worker died and waits for the others."""
+        if one in self._waiting:
+            self._waiting.remove(one)
+
 
 class Listening:
     """A relay in small: feeds a song, and takes it up again where it was when it is lost."""
@@ -75,6 +80,7 @@ class Listening:
 
     def lost(self) -> None:
         self.losses += 1
+        self._rounds.lost(self)
         if not self.packets:
             self._next, resume = 0, None
         else:
@@ -112,7 +118,7 @@ async def test_a_killed_worker_is_not_heard(spec: EncoderSpec) -> None:
 
         rounds = Rounds(4, strike)
         listening = [Listening(pool, spec, frames, rounds) for _ in range(4)]
-        await asyncio.wait_for(asyncio.gather(*(one.done.wait() for one in listening)), 30)
+        await asyncio.wait_for(asyncio.gather(*(one.done.wait() for one in listening)), 45)
     assert sum(one.losses for one in listening) >= 2
     for one in listening:
         begins = [packet.pts for packet in one.packets]

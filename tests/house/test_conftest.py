@@ -68,7 +68,8 @@ def test_needs(need):
 """
 
 
-def test_the_promises_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "1"], ids=["alone", "in a worker"])
+def test_the_promises_are_kept(tmp_path: Path, workers: str) -> None:
     """Each sample ends as promised, for the reason promised, and the program that a test forgot has ended."""
     sample = tmp_path / "test_samples.py"
     sample.write_text(SAMPLES)
@@ -84,6 +85,8 @@ def test_the_promises_are_kept(tmp_path: Path) -> None:
             "-rA",
             "-q",
             "--no-cov",
+            "-n",
+            workers,
             sample,
         ],
         cwd=ROOT,

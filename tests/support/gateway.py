@@ -148,13 +148,13 @@ async def say(socket: ClientConnection, **message: Any) -> None:
 
 
 async def receive(socket: ClientConnection) -> dict[str, Any]:
-    """The next control message; audio before it is skipped."""
+    """The next control message; audio before it is skipped, and so is news of the budget."""
     async with asyncio.timeout(PATIENCE):
         while True:
             data = await socket.recv()
-            if isinstance(data, str):
-                message: dict[str, Any] = json.loads(data)
-                return message
+            if isinstance(data, str) and (message := json.loads(data))["type"] != "quota.updated":
+                found: dict[str, Any] = message
+                return found
 
 
 async def hear(

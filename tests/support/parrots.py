@@ -28,7 +28,7 @@ from transcode.worker import Bench, main
 
 SPEC = EncoderSpec("opus", 48000, 2, 96000)
 PCM = EncoderSpec("pcm", 44100, 2, None)
-WITHIN = 20.0  # seconds; a process needs a moment on a busy machine
+WITHIN = 45.0  # seconds; a process needs its time on a busy machine, where workers stand back for everybody else
 
 
 class Parrot:

@@ -75,9 +75,13 @@ async def test_giving_a_turn_back_twice_does_nothing() -> None:
             assert of.used == 2
 
 
-async def test_ten_thousand_random_cancels_leave_nothing() -> None:
-    """Tenants come, wait, sing, fail, leave and are cancelled at random; the limit holds all the while."""
-    dice = random.Random(7)
+@pytest.mark.parametrize("seed", range(4))
+async def test_ten_thousand_random_cancels_leave_nothing(seed: int) -> None:
+    """Tenants come, wait, sing, fail, leave and are cancelled at random; the limit holds all the while.
+
+    In four parts, since one that counts coverage on a busy machine would come near to the limit of time.
+    """
+    dice = random.Random(seed)
     clock = Clock()
     of = governor(clock, max_concurrency=8, max_queue=64, max_queue_per_tenant=24)
     codes = ["upstream_busy", "upstream_failed", "upstream_refused", "content_rejected"]
@@ -102,7 +106,7 @@ async def test_ten_thousand_random_cancels_leave_nothing() -> None:
             pass
 
     cancelled = 0
-    while cancelled < 10_000:
+    while cancelled < 2_500:
         tasks = [asyncio.create_task(visit()) for _ in range(40)]
         while tasks:
             await steps(dice.randrange(3))
@@ -110,7 +114,7 @@ async def test_ten_thousand_random_cancels_leave_nothing() -> None:
             task = tasks.pop(dice.randrange(len(tasks)))
             cancelled += task.cancel()
             if len(tasks) < 20:
-                tasks += [asyncio.create_task(visit()) for _ in range(20)] if cancelled < 10_000 else []
+                tasks += [asyncio.create_task(visit()) for _ in range(20)] if cancelled < 2_500 else []
     await steps(10)
     assert 2 <= most <= 8
     assert empty(of)
