@@ -114,6 +114,8 @@ class Gateway:
         self.admission: Admission
         self.governor: Governor
         self.hub: Hub
+        self._tenants: Tenants
+        self._seats: Seats[ClientSession]
         self.addresses: Addresses
 
     async def __aenter__(self) -> "Gateway":
@@ -133,6 +135,7 @@ class Gateway:
             self._config = config
         uses = await self._uses(stack)
         tenants = Tenants(config.tenants, demo=self._demo, office=await self._office(uses), uses=uses)
+        self._tenants = tenants
         lease = config.quota.lease_seconds
         upstream = config.upstream
         recorder = FlightRecorder(Path(upstream.record_dir)) if upstream.record_dir is not None else None
@@ -147,7 +150,7 @@ class Gateway:
         tasks = await asyncio.TaskGroup().__aenter__()
         # Not as a context: an error while building, such as a taken port, is to arrive as itself and not as a group.
         stack.push_async_callback(tasks.__aexit__, None, None, None)
-        seats = Seats[ClientSession](tenants.limits, self.recorder)
+        seats = self._seats = Seats[ClientSession](tenants.limits, self.recorder)
         news = QuotaNews(seats.holders, ledger)
         teller = tasks.create_task(news.run(), name="quota news")
         stack.callback(teller.cancel)
@@ -241,6 +244,15 @@ class Gateway:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         return runner
+
+    def reload(self, config: Config) -> None:
+        """Takes tenants, keys and limits from this configuration, and nothing else.
+
+        They hold from the next check on; who came with a key that is gone is sent away.
+        """
+        self._tenants.replace(demo_config(config, "").tenants if self._demo else config.tenants)
+        for session in self._seats.everybody():
+            session.recheck()
 
     async def drain(self) -> None:
         """Takes nothing new, tells every session, and gives running streams their time to end."""

@@ -163,6 +163,10 @@ def _serve(options: argparse.Namespace) -> int:
         "server.workers": options.workers,
     }
     overrides = {path: value for path, value in flags.items() if value is not None}
+
+    def reload() -> Config:
+        return load(options.config, os.environ, overrides).config
+
     loaded = load(options.config, os.environ, overrides)
     key = os.environ.get(KEY_VARIABLE) or None
     secrets = _provider_secrets(loaded.config, key, demo=options.demo)
@@ -172,7 +176,7 @@ def _serve(options: argparse.Namespace) -> int:
     # Imported here so that `wavegate keys new` does not wait for codecs and an HTTP server.
     from gateway.running import serve
 
-    return _run(serve(loaded.config, key, demo=options.demo))
+    return _run(serve(loaded.config, key, demo=options.demo, reload=reload))
 
 
 def _provider_secrets(config: Config, key: str | None, *, demo: bool) -> list[Secret]:

@@ -15,10 +15,11 @@ StreamId = NewType("StreamId", str)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: a tenant, and by which of its keys (`key_id` is safe to log, the key is not)."""
+    """Who is asking: a tenant, and by which of its keys (`key_id` is safe to log, the key is not), or a guest of it."""
 
     tenant: TenantId
     key_id: str
+    guest: bool = False
 
 
 class Mode(StrEnum):

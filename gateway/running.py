@@ -7,27 +7,34 @@ is a sentence. It must not know the command line.
 import asyncio
 import errno
 import gc
+import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from gateway import __version__
 from gateway.app import Gateway
+from gateway.config.load import ConfigError
 from gateway.config.schema import Config
 from gateway.errors import StartError
 from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
+
+logger = logging.getLogger("wavegate")
 
 # What a listener brings along stays as long as it does: with Python's 700 the collector looked at it again and again
 # while others came, and took a sixth of the time of a join.
 GC_THRESHOLDS = (20_000, 20, 20)
 
 
-async def serve(config: Config, key: str | None, *, demo: bool) -> None:
-    """A gateway until it is told to stop: the first signal drains, the second stops at once. Raises StartError."""
-    stop, stop_now = asyncio.Event(), asyncio.Event()
+async def serve(config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config]) -> None:
+    """A gateway until it is told to stop: the first signal drains, the second stops at once. Raises StartError.
+
+    At SIGHUP it takes tenants and limits from what `reload` gives, which may raise ConfigError.
+    """
+    stop, stop_now, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
         (stop_now if stop.is_set() else stop).set()
@@ -35,6 +42,7 @@ async def serve(config: Config, key: str | None, *, demo: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signalled)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
     gateway = Gateway(config, key, demo=demo)
     try:
         await gateway.__aenter__()
@@ -47,11 +55,27 @@ async def serve(config: Config, key: str | None, *, demo: bool) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         _announce(gateway.addresses.public, gateway.addresses.internal, demo=demo)
-        await stop.wait()
+        await _first(stop.wait(), _reloading(gateway, again, reload))
         print("stopping: running streams may finish; Ctrl-C again stops at once", file=sys.stderr)
         await _first(gateway.drain(), stop_now.wait())
     finally:
         await gateway.__aexit__(None, None, None)
+
+
+async def _reloading(gateway: Gateway, again: asyncio.Event, reload: Callable[[], Config]) -> None:
+    """For ever: takes up what has changed, each time it is asked to; a file with a mistake in it changes nothing."""
+    while True:
+        await again.wait()
+        again.clear()
+        try:
+            config = await asyncio.to_thread(reload)
+            gateway.reload(config)
+        except ConfigError as error:
+            logger.error("the configuration has mistakes and was not taken up: %s", "; ".join(error.problems))
+        except Exception:
+            logger.exception("the configuration was not taken up")
+        else:
+            logger.info("tenants and limits were reloaded: %d tenants", len(config.tenants))
 
 
 async def _first(*coroutines: Coroutine[Any, Any, Any]) -> None:

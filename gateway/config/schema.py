@@ -65,6 +65,9 @@ class Server(Section, frozen=True):
         "null is one that the store of quota.store makes and keeps.",
         SECRET,
     ] = None
+    session_lifetime: Annotated[
+        Seconds, "Longest life of a WebSocket session; then it is closed with 4201, and its client connects again."
+    ] = 86400.0
     max_message_bytes: Annotated[
         AtLeastOne,
         "Largest WebSocket message or request body a client may send; more closes with 1009 or answers 413.",

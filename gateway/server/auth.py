@@ -98,8 +98,19 @@ class Tenants:
         self.demo = demo
         self.office = office or TicketOffice(SigningKeys([token_bytes(SECRET_BYTES)]))
         self._uses = uses or MemoryUses()
+        self.replace(tenants)
+
+    def replace(self, tenants: Sequence[Tenant]) -> None:
+        """From now on these are the tenants, their keys and their limits."""
         self._by_id = {TenantId(tenant.id): tenant for tenant in tenants}
         self._by_hash = {digest: tenant for tenant in tenants for digest in tenant.keys}
+
+    def holds(self, principal: Principal) -> bool:
+        """Whether who came in as this would still be let in: its tenant is there, and so is its key if it had one."""
+        tenant = self._by_id.get(principal.tenant)
+        if tenant is None:
+            return False
+        return principal.guest or any(key_id(known) == principal.key_id for known in tenant.keys)
 
     def visitor(self, given: Credentials, *, origin: str | None, page: str | None = None) -> Visitor:
         """Who comes with these credentials; no use of a ticket is spent yet. Raises AccessError.
@@ -113,7 +124,7 @@ class Tenants:
         if tenant is None:
             raise AccessError("bad_credentials", "This ticket is not valid.")
         self.check_page(tenant.id, origin)
-        return Visitor(Principal(ticket.tenant, f"ticket {ticket.name}"), self._uses, ticket)
+        return Visitor(Principal(ticket.tenant, f"ticket {ticket.name}", guest=True), self._uses, ticket)
 
     def principal(self, given: Credentials, *, origin: str | None) -> Principal:
         """Whose key this is. Raises AccessError."""

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from gateway.config.schema import Config
-from gateway.errors import LimitError, ServiceError
+from gateway.errors import AccessError, LimitError, ServiceError
 from gateway.server.session import ClientSession
 from gateway.server.transport import SocketTransport
 from gateway.server.websocket import WebSocketConnection
@@ -39,6 +39,7 @@ class Connections:
         self._all: dict[SocketTransport, ClientSession | None] = {}
         # The moment each was last asked, or came; since when each has been waited for. Oldest first.
         self._quiet: dict[WebSocketConnection, float] = {}
+        self._came: dict[SocketTransport, float] = {}
         self._asked: dict[WebSocketConnection, float] = {}
         self._stalled: dict[SocketTransport, float] = {}
         self._empty = asyncio.Event()
@@ -53,6 +54,7 @@ class Connections:
     def add(self, connection: SocketTransport, session: ClientSession | None = None) -> None:
         """Looks after this connection from now on, until it closes."""
         self._all[connection] = session
+        self._came[connection] = self._now()
         self._empty.clear()
         connection.owner = self
         if isinstance(connection, WebSocketConnection):
@@ -63,6 +65,7 @@ class Connections:
     def lost(self, connection: SocketTransport) -> None:
         """Its socket is gone."""
         self._all.pop(connection, None)
+        self._came.pop(connection, None)
         self._stalled.pop(connection, None)
         if isinstance(connection, WebSocketConnection):
             self._quiet.pop(connection, None)
@@ -86,8 +89,15 @@ class Connections:
                 await asyncio.sleep(0)
 
     def sweep(self) -> None:
-        """Cuts those that take nothing and those that say nothing."""
+        """Cuts those that take nothing and those that say nothing, and ends sessions that are too old."""
         now = self._now()
+        while self._came:
+            oldest, since = next(iter(self._came.items()))
+            if since >= now - self._config.server.session_lifetime:
+                break
+            del self._came[oldest]
+            if (session := self._all[oldest]) is not None:
+                session.close(AccessError("credentials_expired", "This session has reached its age: connect again."))
         while self._stalled:
             connection, since = next(iter(self._stalled.items()))
             if connection.stalled_since is not None:

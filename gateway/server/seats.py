@@ -39,6 +39,10 @@ class Seats(Generic[Holder]):
         """Who holds them, at this moment."""
         return list(self._taken.get(tenant, ()))
 
+    def everybody(self) -> list[Holder]:
+        """Who holds a place, of any tenant."""
+        return [holder for holders in self._taken.values() for holder in holders]
+
     def check(self, tenant: TenantId) -> None:
         """Raises LimitError when the tenant has no place left."""
         limit = self._limits_of(tenant).connections

@@ -141,6 +141,11 @@ class ClientSession:
         if self._visitor is not None and self._visitor.ticket is None:
             self._connection.say(message)
 
+    def recheck(self) -> None:
+        """The tenants have changed: who came with a key that is no more is sent away."""
+        if self._visitor is not None and not self._services.tenants.holds(self._visitor.principal):
+            self.turn_away(AccessError("bad_credentials", "This key is not known here any more."))
+
     def close(self, error: WavegateError) -> None:
         """Ends the session with the error's close code: nothing more is heard, and nothing it said is carried out."""
         self._connection.close(error.handling.close, error.close_reason())

@@ -5,6 +5,7 @@ traceback. It looks at output, exit codes and files only.
 """
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -14,10 +15,14 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
+from gateway.config.secret import key_hash
 from tests.house.programs import Program
 from tests.house.tree import ROOT
 from transcode.framer import Framer
@@ -264,3 +269,47 @@ async def test_a_new_key_waits_for_no_codec(process: Start) -> None:
     program = await process(sys.executable, "-c", probe, cwd=ROOT, environment=NOBODY)
     assert await program.ends() == 0
     assert program.said.endswith("[]\n"), program.said
+
+
+async def test_a_hangup_reloads_the_tenants(wavegate: Start, tmp_path: Path) -> None:
+    """A new key works, a limit holds, and whoever came with a key that is gone is sent away with 4001."""
+    config = tmp_path / "wavegate.yaml"
+
+    def write(*keys: str, listeners: int) -> None:
+        hashes = ", ".join(f"'{key_hash(key)}'" for key in keys)
+        tenant = f"{{id: acme, keys: [{hashes}], limits: {{listeners: {listeners}}}}}"
+        config.write_text(f"tenants: [{tenant}]\nquota: {{store: 'memory:'}}\n", encoding="utf-8")
+
+    async def greeting(socket: ClientConnection) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 20))
+        return message
+
+    write("old", "kept", listeners=5)
+    environment = {"DASHSCOPE_API_KEY": "sk-any"}
+    gateway = await wavegate(
+        "serve", "--config", config, "--port", "0", "--internal-port", "0", environment=environment
+    )
+    public = (await gateway.says(r"public\s+http(\S+)"))[1]
+    url = f"ws{public}/v1/ws"
+    await gateway.says("internal")
+    old, kept = ({"Authorization": f"Bearer {key}"} for key in ("old", "kept"))
+    async with (
+        connect(url, additional_headers=old, compression=None) as first,
+        connect(url, additional_headers=kept, compression=None) as second,
+    ):
+        assert (await greeting(first))["limits"]["listeners"] == 5
+        await greeting(second)
+        config.write_text("tenants: 7\n", encoding="utf-8")
+        gateway.send(signal.SIGHUP)
+        await gateway.says("was not taken up")
+        write("kept", "new", listeners=3)
+        gateway.send(signal.SIGHUP)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await asyncio.wait_for(first.recv(), 20)
+        assert first.close_code == 4001
+        new = {"Authorization": "Bearer new"}
+        async with connect(url, additional_headers=new, compression=None) as third:
+            assert (await greeting(third))["limits"]["listeners"] == 3
+        await second.send('{"type": "ping", "t": 1}')
+        assert (await greeting(second))["type"] == "pong"

@@ -6,6 +6,7 @@ It must not know what a gateway does: a stand-in takes its place; what signals d
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,9 @@ def test_flags_win_and_warnings_are_logged(
     """What is served is the configuration with the flags on top; what is hardly meant so is logged."""
     served: list[tuple[Config, str | None, bool]] = []
 
-    async def serve(config: Config, key: str | None, *, demo: bool) -> None:
+    async def serve(config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config]) -> None:
         served.append((config, key, demo))
+        assert reload() == config
 
     configured: list[Any] = []
     monkeypatch.setattr(running, "serve", serve)

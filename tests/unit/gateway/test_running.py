@@ -6,6 +6,7 @@ It must not know what a gateway does: a stand-in takes its place; real processes
 
 import asyncio
 import errno
+import logging
 import re
 import signal
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__, app, running
+from gateway.config.load import ConfigError
 from gateway.config.schema import Config, Server
 from gateway.errors import StartError
 from tests.support.relay import until, within
+from tests.support.server import soon
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,11 @@ class Standing:
     async def __aexit__(self, *error: object) -> None:
         self.life.append("closed")
 
+    def reload(self, config: Config) -> None:
+        if config.server.port == 9:
+            raise RuntimeError("a fault of ours")
+        self.life.append(f"reloaded {config.server.port}")
+
     async def drain(self) -> None:
         self.life.append("draining")
         await self.drained.wait()
@@ -72,9 +80,15 @@ async def handlers(monkeypatch: pytest.MonkeyPatch) -> Handlers:
     return found
 
 
-def serving(monkeypatch: pytest.MonkeyPatch, gateway: Standing, *, demo: bool = False) -> asyncio.Task[None]:
+def serving(
+    monkeypatch: pytest.MonkeyPatch,
+    gateway: Standing,
+    *,
+    demo: bool = False,
+    reload: Callable[[], Config] = Config,
+) -> asyncio.Task[None]:
     monkeypatch.setattr(running, "Gateway", lambda config, key, *, demo: gateway)
-    return asyncio.create_task(running.serve(Config(), "sk-test", demo=demo))
+    return asyncio.create_task(running.serve(Config(), "sk-test", demo=demo, reload=reload))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -104,7 +118,7 @@ async def test_two_signals_stop_at_once(monkeypatch: pytest.MonkeyPatch, handler
     """The second one waits for no stream; everything is closed all the same."""
     gateway = Standing()
     command = serving(monkeypatch, gateway)
-    await until(lambda: len(handlers) == 2 and gateway.life == ["open"])
+    await until(lambda: len(handlers) == 3 and gateway.life == ["open"])
     handlers[signal.SIGINT]()
     await until(lambda: gateway.life == ["open", "draining"])
     handlers[signal.SIGTERM]()
@@ -121,7 +135,7 @@ async def test_a_drain_that_fails_is_not_a_success(monkeypatch: pytest.MonkeyPat
 
     gateway = Broken()
     command = serving(monkeypatch, gateway)
-    await until(lambda: len(handlers) == 2 and gateway.life == ["open"])
+    await until(lambda: len(handlers) == 3 and gateway.life == ["open"])
     handlers[signal.SIGINT]()
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await within(command)
@@ -186,3 +200,36 @@ async def test_a_recording_that_is_none_is_a_sentence(tmp_path: Path, handlers: 
     file.write_bytes(b"\xff\xfb\x90\x00")
     with pytest.raises(StartError, match=r"song\.mp3"):
         await running.simulate("127.0.0.1", 0, 1.0, file)
+
+
+async def test_a_hangup_takes_up_what_has_changed(
+    monkeypatch: pytest.MonkeyPatch, handlers: Handlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each time it is asked to; a file with mistakes, and a fault of ours, change nothing and end nothing."""
+    answers: list[Config | ConfigError] = [
+        Config(server=Server(port=1)),
+        ConfigError(["tenants[0].id: must be unique"]),
+        Config(server=Server(port=9)),
+        Config(server=Server(port=2)),
+    ]
+
+    def reload() -> Config:
+        answer = answers.pop(0)
+        if isinstance(answer, ConfigError):
+            raise answer
+        return answer
+
+    gateway = Standing()
+    caplog.set_level(logging.INFO)
+    command = serving(monkeypatch, gateway, reload=reload)
+    await until(lambda: len(handlers) == 3 and gateway.life == ["open"])
+    for left in (3, 2, 1, 0):
+        handlers[signal.SIGHUP]()
+        await soon(lambda: len(answers) == left and len(caplog.records) == 4 - left)  # noqa: B023 - awaited right here
+    assert gateway.life == ["open", "reloaded 1", "reloaded 2"]
+    assert "tenants[0].id: must be unique" in caplog.text
+    assert "a fault of ours" in caplog.text
+    handlers[signal.SIGTERM]()
+    gateway.drained.set()
+    await within(command)
+    assert gateway.life[-1] == "closed"

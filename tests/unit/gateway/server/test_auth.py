@@ -10,9 +10,9 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from gateway.config.schema import Limits, Tenant
-from gateway.config.secret import key_hash
+from gateway.config.secret import key_hash, key_id
 from gateway.errors import AccessError
-from gateway.model import TenantId
+from gateway.model import Principal, TenantId
 from gateway.server import auth
 from gateway.server.auth import Credentials, Tenants, credentials
 
@@ -179,3 +179,16 @@ def test_a_tenant_has_the_weight_it_was_given() -> None:
     """One that is gone has a new one's."""
     tenants = Tenants([Tenant(id="heavy", weight=3.0)])
     assert (tenants.weight(TenantId("heavy")), tenants.weight(TenantId("gone"))) == (3.0, 1.0)
+
+
+def test_tenants_are_replaced_as_a_whole() -> None:
+    """Keys, limits and tenants of before are gone; who came with what is still there would be let in again."""
+    old, new = "sha256:" + 64 * "1", "sha256:" + 64 * "2"
+    tenants = Tenants([Tenant(id="acme", keys=[old, new]), Tenant(id="other", keys=["sha256:" + 64 * "3"])])
+    tenants.replace([Tenant(id="acme", keys=[new], limits=Limits(listeners=7))])
+    acme, other = TenantId("acme"), TenantId("other")
+    assert tenants.limits(acme).listeners == 7
+    assert tenants.holds(Principal(acme, key_id(new)))
+    assert not tenants.holds(Principal(acme, key_id(old)))
+    assert tenants.holds(Principal(acme, "ticket 0123", guest=True))
+    assert not tenants.holds(Principal(other, "ticket 0123", guest=True))

@@ -253,6 +253,24 @@ async def test_pings_go_out_a_few_at_a_time(clock: Clock) -> None:
     assert [len(line.heard()) for line in lines] == [0, 0, 0, 1, 1]
 
 
+async def test_a_session_that_has_reached_its_age_is_asked_to_come_back(clock: Clock) -> None:
+    """With 4201, once; a player has no session, and younger ones stay."""
+    connections = Connections(Config(server=Server(session_lifetime=100.0)), Recorder(), clock)
+    old, young = Guest(), Guest()
+    connections.add(plain(clock)[0])
+    connections.add(plain(clock)[0], session(old))
+    clock.at += 50.0
+    connections.add(plain(clock)[0], session(young))
+    clock.at += 50.0
+    connections.sweep()
+    assert (old.closed, young.closed) == ([], [])
+    clock.at += 1.0
+    connections.sweep()
+    connections.sweep()
+    assert [(error.code, error.handling.close) for error in old.closed] == [("credentials_expired", 4201)]
+    assert young.closed == []
+
+
 # -- the timer ---------------------------------------------------------------------------------------------------------
 
 

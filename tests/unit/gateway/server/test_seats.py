@@ -73,3 +73,13 @@ def test_who_is_there_can_be_told_something() -> None:
     rows.leave(ACME, first)
     assert set(there) == {first, second}
     assert (rows.holders(ACME), rows.holders(OTHER)) == ([second], [])
+
+
+def test_everybody_is_who_holds_a_place_of_any_tenant() -> None:
+    """And nobody else."""
+    rows = seats(0)
+    holders = [object() for _ in range(3)]
+    for tenant, holder in zip((ACME, ACME, OTHER), holders, strict=True):
+        rows.take(tenant, holder)
+    rows.leave(ACME, holders[0])
+    assert rows.everybody() == holders[1:]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config.schema import Config, Relay
+from gateway.config.schema import Config, Relay, Tenant
+from gateway.config.secret import key_hash
 from gateway.errors import LimitError, RequestError
 from gateway.model import Accepted, AudioDelta, Position
 from gateway.protocol.messages import Since, StreamAttach
@@ -183,3 +184,19 @@ async def test_a_time_before_all_time_is_no_fault(wish: dict[str, Any]) -> None:
         assert (first["type"], first.get("seq")) in (("stream.started", 0), ("error", None))
         there.line.say(type="ping", t=1)
         assert (await there.answer("pong"))["t"] == 1
+
+
+async def test_who_came_with_a_key_that_is_gone_is_sent_away() -> None:
+    """With 4001, and the sentence before it; who is still known, or has not said yet who it is, stays."""
+    async with talk() as there:
+        there.answers()
+        there.room.tenants.replace([Tenant(id="acme", keys=[key_hash(KEY)])])
+        there.session.recheck()
+        # The session of these tests came with a key that no configuration names.
+        assert [message["error"]["code"] for message in there.answers()] == ["bad_credentials"]
+        there.leave()
+        assert there.line.closes() == {"4001": 1.0}
+    async with talk(known=False) as there:
+        there.room.tenants.replace([])
+        there.session.recheck()
+        assert there.answers() == []
