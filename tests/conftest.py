@@ -96,7 +96,10 @@ async def _watched_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
 
 @pytest.fixture(scope="session")
 def need(pytestconfig: pytest.Config) -> Callable[[str], str]:
-    """`need("redis-server")` is the program's path; without it the test is skipped, or fails where `CI` is true."""
+    """`need("redis-server")` is the program's path, `need("npm:hls.js")` the package's folder.
+
+    Without it the test is skipped, or fails where `CI` is true.
+    """
     return pytestconfig.stash[PARTS].need
 
 
