@@ -40,6 +40,7 @@ from gateway.server.internal import Internal
 from gateway.server.pages import Pages, read_pages
 from gateway.server.port import Port
 from gateway.server.quotanews import QuotaNews
+from gateway.server.reception import Reception
 from gateway.server.repeats import Repeats
 from gateway.server.resources import allow_files, memory_limit, resident_bytes
 from gateway.server.rest import Rest, errors
@@ -63,6 +64,8 @@ logger = logging.getLogger("wavegate.app")
 DEMO_KEY = "demo"
 # The built-in simulator sings this many times faster than real time, so that a visitor need not wait for the end.
 DEMO_SPEED = 3.0
+# Over which a song fades out whose budget ends.
+FADE_SECONDS = 3.0
 # How long sockets have for their closing handshakes once everything else has ended.
 GOODBYE_SECONDS = 2.0
 
@@ -163,6 +166,7 @@ class Gateway:
             self.recorder,
             tenants.limits,
             lease_seconds=lease,
+            fade_seconds=FADE_SECONDS if config.quota.budget_end == "fade" else 0.0,
             transcode=config.transcode,
             on_money=news.changed,
         )
@@ -184,7 +188,8 @@ class Gateway:
         public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
         usage, repeats = UsageDoor(ledger), Repeats(self.hub, ledger)
-        rest = Rest(self.hub, tenants, config, audio, clip, usage, repeats, self.admission, tasks)
+        reception = Reception(self.hub, tenants)
+        rest = Rest(self.hub, tenants, reception, config, audio, clip, usage, repeats, self.admission, tasks)
         public.add_routes(rest.routes())
         public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
         internal = web.Application(middlewares=[errors])

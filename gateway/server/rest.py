@@ -16,22 +16,21 @@ from msgspec import structs
 
 from gateway.config.schema import Config
 from gateway.errors import RequestError, ServiceError, WavegateError
-from gateway.model import Principal
 from gateway.protocol.events import encode
 from gateway.protocol.messages import decode_create, decode_ticket
 from gateway.relay.hub import Hub
 from gateway.relay.stream import Stream
 from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor, asked
-from gateway.server.auth import Tenants, credentials, page_of
+from gateway.server.auth import Tenants
 from gateway.server.clip import ClipDoor
 from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
+from gateway.server.reception import Reception
 from gateway.server.repeats import HEADER, Repeats, once_of
 from gateway.server.tickets import Permission, Wanted, is_probe
 from gateway.server.usage import UsageDoor
 from gateway.server.view import stream_info
-from gateway.server.visitor import Visitor
 
 logger = logging.getLogger("wavegate.rest")
 
@@ -93,6 +92,7 @@ class Rest:
         self,
         hub: Hub,
         tenants: Tenants,
+        reception: Reception,
         config: Config,
         audio: AudioDoor,
         clip: ClipDoor,
@@ -103,6 +103,7 @@ class Rest:
     ) -> None:
         self._hub = hub
         self._tenants = tenants
+        self._reception = reception
         self._config = config
         self._audio = audio
         self._clip = clip
@@ -123,28 +124,9 @@ class Rest:
             web.get("/v1/streams/{id}/clip.{ext}", self.clip),
         ]
 
-    def _owner(self, request: web.Request) -> Principal:
-        """Whoever asks, with a key. Raises AccessError."""
-        visitor = self._visitor(request)
-        visitor.check_owner()
-        return visitor.principal
-
-    def _listener(self, request: web.Request) -> Visitor:
-        """Whoever asks for this stream. Raises AccessError, RequestError; the stream is there."""
-        visitor, stream_id = self._visitor(request), request.match_info["id"]
-        visitor.check(Permission.LISTEN, stream_id)
-        self._hub.get(visitor.principal.tenant, stream_id)
-        return visitor
-
-    def _visitor(self, request: web.Request) -> Visitor:
-        given = credentials(request.headers, request.query)
-        # With a key the Origin says nothing here: there is no CORS, so no page reads the answer.
-        origin = None if given.ticket is None else request.headers.get("Origin")
-        return self._tenants.visitor(given, origin=origin, page=page_of(request.headers))
-
     async def ticket(self, request: web.Request) -> web.Response:
         """A ticket for a guest. Its stream must be there, and its page on the tenant's list."""
-        tenant = self._owner(request).tenant
+        tenant = self._reception.owner(request).tenant
         wanted = Wanted(**structs.asdict(decode_ticket(await self._body(request))))
         # First, for it names the field that is wrong; nobody has the ticket until everything is right.
         minted = self._tenants.office.mint(tenant, wanted)
@@ -156,7 +138,7 @@ class Rest:
 
     async def create(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()
-        visitor = self._visitor(request)
+        visitor = self._reception.visitor(request)
         visitor.check(Permission.CREATE)
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
@@ -181,27 +163,27 @@ class Rest:
             raise RequestError("request_timeout", "The body of the request did not come in time.") from None
 
     async def usage(self, request: web.Request) -> web.StreamResponse:
-        return await self._usage.handle(request, self._owner(request).tenant)
+        return await self._usage.handle(request, self._reception.owner(request).tenant)
 
     async def list(self, request: web.Request) -> web.Response:
-        streams = self._hub.list(self._owner(request).tenant)
+        streams = self._hub.list(self._reception.owner(request).tenant)
         base = str(request.url.origin())
         return answer({"streams": [stream_info(stream, base) for stream in streams]})
 
     async def inspect(self, request: web.Request) -> web.Response:
-        stream = self._hub.get(self._listener(request).principal.tenant, request.match_info["id"])
+        stream = self._hub.get(self._reception.listener(request).principal.tenant, request.match_info["id"])
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancels and waits for the bill; a stream that has ended already is answered as it is."""
-        stream = self._hub.get(self._owner(request).tenant, request.match_info["id"])
+        stream = self._hub.get(self._reception.owner(request).tenant, request.match_info["id"])
         stream.cancel()
         await stream.wait()
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         self._admission.check_newcomer()
-        visitor = self._listener(request)
+        visitor = self._reception.listener(request)
         asked(request)  # a mistake costs no use
         if not is_probe(request.method, request.headers.get("Range")):
             await visitor.enter()
@@ -209,7 +191,7 @@ class Rest:
 
     async def clip(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()
-        visitor = self._listener(request)
+        visitor = self._reception.listener(request)
         if request.method != "HEAD":
             await visitor.enter()
         return await self._clip.handle(request, visitor.principal)

@@ -25,6 +25,7 @@ from gateway.relay.order import Order
 from gateway.server.audio import AudioDoor
 from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
+from gateway.server.reception import Reception
 from gateway.server.repeats import Repeats
 from gateway.server.rest import Rest, answer, refusal
 from gateway.server.session import Services
@@ -50,7 +51,10 @@ async def door(
         clip = ClipDoor(room.hub, Scissors())
         books = VolatileLedger(room.tenants.limits, Rules(), Prices())
         usage, repeats = UsageDoor(books), Repeats(room.hub, books)
-        rest = Rest(room.hub, room.tenants, room.config, audio, clip, usage, repeats, room.admission, room.tasks)
+        reception = Reception(room.hub, room.tenants)
+        rest = Rest(
+            room.hub, room.tenants, reception, room.config, audio, clip, usage, repeats, room.admission, room.tasks
+        )
         async with (
             served(*rest.routes()) as port,
             aiohttp.ClientSession(
