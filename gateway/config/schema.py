@@ -233,6 +233,10 @@ class Quota(Section, frozen=True):
         Seconds,
         "A tenant with less than this left of a budget starts nothing; with more, a song that uses up the rest.",
     ] = 10.0
+    budget_end: Annotated[
+        Literal["stop", "fade"],
+        "When a budget ends while a song is made: stop at a whole frame, or fade out over the last 3 seconds.",
+    ] = "stop"
     lease_seconds: Annotated[
         Seconds, "A generation whose owner has not renewed its slot for this long gives it back."
     ] = 60.0

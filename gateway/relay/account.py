@@ -1,8 +1,8 @@
 """A running generation's side of the ledger: what it may use, what it used, and its bill.
 
 Invariant: it is settled once, by the end it really had; a bill that the ledger could not take is kept until it can.
-When the budget has ended the song may use up what it was granted and no more. A ledger that is away stops nobody who
-has begun. It must not know stores, limits or sockets.
+When the budget has ended the song may use up what it was granted and no more, and is told where to fade out. A ledger
+that is away stops nobody who has begun. It must not know stores, limits or sockets.
 """
 
 import asyncio
@@ -23,13 +23,17 @@ MORE_SECONDS = 30.0
 
 
 class Account:
-    """Of one generation, with `granted` seconds reserved. `unsettled` is a bill that the ledger has not taken yet."""
+    """Of one generation, with `granted` seconds reserved. `unsettled` is a bill that the ledger has not taken yet.
 
-    def __init__(self, ledger: Ledger, stream_id: StreamId, granted: float) -> None:
+    When the budget ends the song stops, or fades out over its last `fade_seconds`.
+    """
+
+    def __init__(self, ledger: Ledger, stream_id: StreamId, granted: float, fade_seconds: float = 0.0) -> None:
         self.granted = granted
         self.unsettled: Settlement | None = None
         self._ledger = ledger
         self._id = stream_id
+        self._fade_seconds = fade_seconds
         self._ended: LimitError | None = None
 
     async def begin(self, request_id: str) -> None:
@@ -43,6 +47,13 @@ class Account:
     def covers(self, received: float) -> bool:
         """Whether so many seconds are reserved with a margin: then `cover` has nothing to do."""
         return received + MARGIN_SECONDS <= self.granted
+
+    @property
+    def fade(self) -> tuple[float, float] | None:
+        """From which second to which the song is to fade out; None while there may be more, or if it just stops."""
+        if self._ended is None or not self._fade_seconds:
+            return None
+        return self.granted - self._fade_seconds, self.granted
 
     async def cover(self, received: float) -> None:
         """Has so many seconds reserved. Raises LimitError when the budget has ended and they are not."""

@@ -48,6 +48,7 @@ class Hub:
         limits_of: Callable[[TenantId], Limits],
         *,
         lease_seconds: float,
+        fade_seconds: float = 0.0,
         transcode: Transcode,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -62,6 +63,7 @@ class Hub:
         self._recorder = recorder
         self._limits_of = limits_of
         self._lease_seconds = lease_seconds
+        self._fade_seconds = fade_seconds
         self._instruments = Instruments(recorder, now, wall)
         self._random_bits = random_bits
         self._on_money = on_money
@@ -147,7 +149,7 @@ class Hub:
             await self._ledger.withdraw(rendition.stream_id)
             raise
         self._recorder.audio_seconds(tenant, "reserved", grant.seconds)
-        account = Account(self._ledger, rendition.stream_id, grant.seconds)
+        account = Account(self._ledger, rendition.stream_id, grant.seconds, self._fade_seconds)
         stream = Stream(rendition, order, account, self._instruments, self._workshop(rendition.stream_id))
         self._streams[stream.id] = stream
         self._songs[tenant, request] = stream.id
@@ -207,19 +209,23 @@ class Hub:
         self, stream: Stream, channel: Channel, transport: ListenerTransport, since: Since, on_lag: OnLag
     ) -> tuple[Listener, bool | None]:
         """A new listener, not joined yet, and whether a resume continues without loss. Raises LimitError."""
+        self.check_listeners(stream.tenant)
         mine = self._listeners.setdefault(stream.tenant, set())
-        limit = self._limits_of(stream.tenant).listeners
-        if limit and len(mine) >= limit:
-            self._recorder.quota_rejected(stream.tenant, "listeners")
-            raise LimitError(
-                "concurrency_exceeded", f"All {limit} listeners of this tenant are in use.", retry_after=5.0
-            )
         place = locate(channel, since, stream.native, stream.renditions.moment)
         listener = Listener(channel, transport, place.seq, on_lag, self.config.live_lag, place.wanted)
         mine.add(listener)
         stream.attention.came()
         self._streams.move_to_end(stream.id)
         return listener, place.recovered
+
+    def check_listeners(self, tenant: TenantId) -> None:
+        """Whether the tenant may have one more, before something is bought for it. Raises LimitError."""
+        limit = self._limits_of(tenant).listeners
+        if limit and len(self._listeners.get(tenant, ())) >= limit:
+            self._recorder.quota_rejected(tenant, "listeners")
+            raise LimitError(
+                "concurrency_exceeded", f"All {limit} listeners of this tenant are in use.", retry_after=5.0
+            )
 
     def detach(self, tenant: TenantId, listener: Listener) -> None:
         """The listener is gone; a second call does nothing."""

@@ -1,6 +1,7 @@
 """The provider's own format as a rendition: its bytes, untouched, cut into chunks of whole codec frames.
 
-Invariant: the joined payloads equal the provider's bytes from the first codec frame on. A chunk leaves as soon as the
+Invariant: the joined payloads equal the provider's bytes from the first codec frame on, up to where the song is told to
+fade out. A chunk leaves as soon as the
 slice that completes 100 ms has come in, and is never longer than about 200 ms; one codec frame is held back so that the
 last chunk can be marked as such. It must not know where the bytes come from or who listens.
 """
@@ -11,6 +12,7 @@ from gateway.errors import UpstreamError
 from gateway.model import Flag
 from gateway.relay.channel import Channel
 from transcode.errors import UnknownFormat
+from transcode.fade import faded
 from transcode.framer import CodecFrame, Framer
 
 # Message rate, not bytes, is what fan-out costs; below 100 ms it doubles for nothing a listener can hear.
@@ -29,11 +31,16 @@ class NativeRendition:
         self._pending: list[CodecFrame] = []
         self._samples = 0
         self._refused = False
+        self._fade: tuple[float, float] | None = None
 
     @property
     def seconds(self) -> float:
         """How much sound has come in."""
         return self.channel.seconds(self.channel.end_pts + self._samples)
+
+    def fade_out(self, begin: float, end: float) -> None:
+        """What comes from now on grows quieter from second `begin` of the song on, and is silent from `end` on."""
+        self._fade = begin, end
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the song. Raises UpstreamError when they are not the audio that was asked for."""
@@ -65,12 +72,22 @@ class NativeRendition:
         for frame in frames:
             if frame.discontinuity and self._pending:
                 self._emit(len(self._pending), born)
-            self._pending.append(frame)
+            self._pending.append(frame if self._fade is None else self._faded(frame, *self._fade))
             self._samples += frame.samples
             if self.channel.seconds(self._samples - frame.samples) >= LONGEST_SECONDS:
                 self._emit(len(self._pending) - 1, born)
         if self.channel.seconds(self._samples - self._pending[-1].samples) >= SHORTEST_SECONDS:
             self._emit(len(self._pending) - 1, born)
+
+    def _faded(self, frame: CodecFrame, begin: float, end: float) -> CodecFrame:
+        at, details, codec = self.channel.end_pts + self._samples, self.channel.details, self._framer.codec
+        assert details is not None, "a framer that has given a frame knows what it is"
+        assert codec is not None, "the same"
+        loud, quiet = (
+            min(1.0, max(0.0, (end - self.channel.seconds(sample)) / (end - begin)))
+            for sample in (at, at + frame.samples)
+        )
+        return faded(frame, codec, details.channels, loud, quiet) if quiet < 1.0 else frame
 
     def _open(self) -> None:
         details = self._framer.format

@@ -223,6 +223,8 @@ class Stream:
                     await self.account.begin(event.request_id)
                 elif not self.account.covers(self.received_seconds):
                     await self.account.cover(self.received_seconds)
+                    if (fade := self.account.fade) is not None:
+                        self._rendition.fade_out(*fade)
         self._rendition.finish(complete=True)
         if self.received_seconds < SHORTEST_SONG_SECONDS:
             raise UpstreamError("upstream_empty", "The provider finished without any sound, or with next to none.")

@@ -19,9 +19,9 @@ ID = RENDITION.stream_id
 WHOLE = Settlement(Status.COMPLETED, 3.0, 3.5)
 
 
-def opened(granted: float = 60.0, budget: float = 1000.0) -> tuple[Account, ScriptedLedger]:
+def opened(granted: float = 60.0, budget: float = 1000.0, fade_seconds: float = 0.0) -> tuple[Account, ScriptedLedger]:
     ledger = ScriptedLedger(granted, budget)
-    return Account(ledger, ID, granted), ledger
+    return Account(ledger, ID, granted, fade_seconds), ledger
 
 
 async def test_more_is_asked_for_before_it_is_needed() -> None:
@@ -45,6 +45,17 @@ async def test_a_budget_is_used_up_to_its_end() -> None:
         with pytest.raises(LimitError) as ended:
             await account.cover(received)
         assert ended.value.code == "quota_exceeded"
+
+
+async def test_where_to_fade_out_is_known_when_there_will_be_no_more() -> None:
+    """And not before; nowhere for a song that just stops."""
+    account, _ = opened(budget=0.0, fade_seconds=3.0)
+    assert account.fade is None
+    await account.cover(59.0)
+    assert account.fade == (57.0, 60.0)
+    account, _ = opened(budget=0.0)
+    await account.cover(59.0)
+    assert account.fade is None
 
 
 @pytest.mark.parametrize("trouble", [ServiceError("overloaded", "Away."), OSError("the disk is full")])

@@ -4,6 +4,7 @@ Invariant under test: joined payloads are the provider's bytes from the first co
 chunks are 100 to 250 ms of whole frames; the last chunk of a whole song, and no other, is marked as such.
 """
 
+import array
 import random
 
 import pytest
@@ -207,3 +208,23 @@ def test_seconds_count_what_is_held_back() -> None:
         native.feed(frame)
     assert native.channel.end == 0
     assert native.seconds == pytest.approx(3 * FRAME_SECONDS)
+
+
+def test_a_fade_makes_what_follows_quieter_and_nothing_shorter() -> None:
+    """From the second it begins at, through whole frames, to silence; what has gone out stays as it was."""
+    native, song = rendition(WAV), wav(24000)
+    feed(native, song[:24044], 4000)
+    native.fade_out(0.6, 0.9)
+    feed(native, song[24044:], 4000)
+    native.finish(complete=True)
+    init = native.channel.init
+    assert init is not None
+    heard = (init.payload + join(chunks(native.channel)))[44:]
+    sound = song[44:]
+    assert len(heard) == len(sound)
+    samples, faint = array.array("h", sound), array.array("h", heard)
+    assert faint[:14400] == samples[:14400]
+    for at in range(14400, 21600):
+        assert faint[at] == pytest.approx(samples[at] * (21599 - at) / 7200, abs=1.0)
+    assert not any(faint[21600:])
+    assert native.seconds == pytest.approx(1.0)

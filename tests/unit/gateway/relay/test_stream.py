@@ -12,6 +12,7 @@ import pytest
 
 from gateway.accounting import Traffic
 from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
+from gateway.relay.account import Account
 from gateway.relay.order import Order
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
@@ -259,6 +260,24 @@ async def test_a_budget_that_ends_ends_the_song_softly(tasks: asyncio.TaskGroup)
     assert ledger.settled == [(stream.id, pytest.approx(len(pipe.heard) / 417 * FRAME_SECONDS))]
     assert pipe.outcome is not None
     assert pipe.outcome.soft
+
+
+async def test_a_budget_that_ends_may_fade_out(tasks: asyncio.TaskGroup) -> None:
+    """Over its last seconds, as soon as it is known that there will be no more: as many frames, the last ones quiet."""
+    ledger = ScriptedLedger(budget=0.0)
+    stream, pipe = new_stream(ledger=ledger), Pipe()
+    stream.account = Account(ledger, stream.id, 30 * FRAME_SECONDS, 10 * FRAME_SECONDS)
+    listen(stream.native, pipe)
+    frames = mp3_frames(40)
+    slices = [AudioDelta(b"".join(frames[at : at + 5])) for at in range(0, 40, 5)]
+    stream.start(tasks, ScriptedSource(*slices, Finished(1.0)))
+    await within(stream.wait())
+    assert pipe.said[-1] == ("ended", "quota_exceeded")
+    size = len(frames[0])
+    assert len(pipe.heard) in (30 * size, 35 * size)
+    assert pipe.heard[: 20 * size] == b"".join(frames[:20])
+    assert pipe.heard[21 * size : 30 * size] != b"".join(frames[21:30])
+    assert ledger.settled == [(stream.id, pytest.approx(len(pipe.heard) / size * FRAME_SECONDS))]
 
 
 def test_what_listeners_took_is_told_once() -> None:
