@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from gateway.accounting import Reservation
 from gateway.config.schema import Limits, Relay, Transcode
@@ -19,6 +19,7 @@ from gateway.errors import LimitError, RequestError, ServiceError
 from gateway.log import event as log_event
 from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
 from gateway.relay.account import PATIENCE_SECONDS, Account
+from gateway.relay.audiences import Audiences, Place
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
@@ -61,7 +62,6 @@ class Hub:
         self._encodings = encodings
         self._transcode = transcode
         self._recorder = recorder
-        self._limits_of = limits_of
         self._lease_seconds = lease_seconds
         self._fade_seconds = fade_seconds
         self._instruments = Instruments(recorder, now, wall)
@@ -71,7 +71,7 @@ class Hub:
         # The newest stream of each song, and the songs that are being ordered to be shared.
         self._songs: dict[tuple[TenantId, GenerationRequest], StreamId] = {}
         self._ordering: dict[tuple[TenantId, GenerationRequest], asyncio.Future[None]] = {}
-        self._listeners: dict[TenantId, set[Listener]] = {}
+        self._audiences = Audiences(ledger, limits_of, self._instruments)
         self._tasks = asyncio.TaskGroup()
         self._keeper: asyncio.Task[None] | None = None
         self._draining = False
@@ -206,31 +206,38 @@ class Hub:
     # -- listeners -------------------------------------------------------------------------------------------------
 
     def attach(
-        self, stream: Stream, channel: Channel, transport: ListenerTransport, since: Since, on_lag: OnLag
+        self,
+        stream: Stream,
+        channel: Channel,
+        transport: ListenerTransport,
+        since: Since,
+        on_lag: OnLag,
+        place: Place | None = None,
     ) -> tuple[Listener, bool | None]:
-        """A new listener, not joined yet, and whether a resume continues without loss. Raises LimitError."""
-        self.check_listeners(stream.tenant)
-        mine = self._listeners.setdefault(stream.tenant, set())
-        place = locate(channel, since, stream.native, stream.renditions.moment)
-        listener = Listener(channel, transport, place.seq, on_lag, self.config.live_lag, place.wanted)
-        mine.add(listener)
+        """A new listener, not joined yet, and whether a resume continues without loss; `place` was held for it.
+
+        Raises LimitError.
+        """
+        if place is None:
+            self._audiences.check(stream.tenant)
+        start = locate(channel, since, stream.native, stream.renditions.moment)
+        listener = Listener(channel, transport, start.seq, on_lag, self.config.live_lag, start.wanted)
+        self._audiences.enter(stream.tenant, listener, place)
         stream.attention.came()
         self._streams.move_to_end(stream.id)
-        return listener, place.recovered
+        return listener, start.recovered
 
     def check_listeners(self, tenant: TenantId) -> None:
-        """Whether the tenant may have one more, before something is bought for it. Raises LimitError."""
-        limit = self._limits_of(tenant).listeners
-        if limit and len(self._listeners.get(tenant, ())) >= limit:
-            self._recorder.quota_rejected(tenant, "listeners")
-            raise LimitError(
-                "concurrency_exceeded", f"All {limit} listeners of this tenant are in use.", retry_after=5.0
-            )
+        """Whether the tenant may have one more. Raises LimitError."""
+        self._audiences.check(tenant)
+
+    def place(self, tenant: TenantId) -> AbstractContextManager[Place]:
+        """Holds a listener's place while a song is bought for it. Raises LimitError, before anything is spent."""
+        return self._audiences.place(tenant)
 
     def detach(self, tenant: TenantId, listener: Listener) -> None:
         """The listener is gone; a second call does nothing."""
-        listener.leave()
-        self._listeners.get(tenant, set()).discard(listener)
+        self._audiences.leave(tenant, listener)
 
     # -- keeping house ---------------------------------------------------------------------------------------------
 
@@ -279,6 +286,7 @@ class Hub:
                 if traffic:
                     await self._ledger.heard(traffic)
                 await self._ledger.sweep()
+                await self._audiences.look()
         except Exception:
             logger.exception("the ledger could not be kept up: what listeners of %d streams took", len(traffic))
 

@@ -9,7 +9,7 @@ It must not know what kind of transport it has.
 from contextlib import suppress
 from enum import StrEnum
 
-from gateway.errors import LimitError, ServiceError
+from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.model import Flag, Position
 from gateway.relay.channel import Channel
 from gateway.relay.ports import ListenerTransport
@@ -102,9 +102,13 @@ class Listener:
 
     def fail(self) -> None:
         """Its transport has broken: leaves, and says so if it still can."""
-        self.leave()
         with suppress(Exception):
-            self.transport.refused(ServiceError("internal", "Something went wrong on the way to this listener."))
+            self.refuse(ServiceError("internal", "Something went wrong on the way to this listener."))
+
+    def refuse(self, error: WavegateError) -> None:
+        """Cuts it off and says why; the stream goes on."""
+        self.leave()
+        self.transport.refused(error)
 
     def tell(self, text: bytes) -> None:
         """News beside the sound."""
@@ -180,8 +184,7 @@ class Listener:
             if self.next >= channel.first:
                 return True
             channel.recorder.slow_listener("cut")
-            self.leave()
-            self.transport.refused(LimitError("too_slow", "The audio you had not taken yet is no longer retained."))
+            self.refuse(LimitError("too_slow", "The audio you had not taken yet is no longer retained."))
             return False
         edge = channel.live_seq()
         if self._caught_up and self.lag_seconds > self.live_lag and edge > self.next:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from gateway.accounting import Generation, Grant, Reservation, Settlement, Traffic
+from gateway.accounting import Generation, Grant, Remaining, Reservation, Settlement, Traffic
 from gateway.errors import WavegateError
 from gateway.model import Chunk, GenerationRequest, Position, SourceEvent, StreamId, TenantId
 from gateway.relay.outcome import Outcome
@@ -52,6 +52,10 @@ class Ledger(Protocol):
 
     async def settle(self, stream_id: StreamId, settlement: Settlement) -> Generation | None:
         """Books the end and gives the slot back; a second call changes nothing."""
+        ...
+
+    async def remaining(self, tenant: TenantId) -> Remaining:
+        """What the tenant has left right now."""
         ...
 
     async def heard(self, traffic: Sequence[Traffic]) -> None:

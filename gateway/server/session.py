@@ -17,6 +17,7 @@ from gateway.model import Position, Principal
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
+from gateway.relay.audiences import Place
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.since import FromStart, SecondsAgo, Since
@@ -194,16 +195,17 @@ class ClientSession:
             abandon = self._services.tenants.abandon(principal.tenant)
             order = order_of(message, principal, abandon, self._services.config.upstream.model)
             self._checked(message)
-            stream, _ = await bought(
-                self._known,
-                self._services.hub,
-                self._services.tasks,
-                order,
-                self._services.config.quota.estimate_seconds,
-            )
-            self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
-            if self._connection.conversation is self:
-                self._attach(stream, message)
+            with self._services.hub.place(principal.tenant) as place:
+                stream, _ = await bought(
+                    self._known,
+                    self._services.hub,
+                    self._services.tasks,
+                    order,
+                    self._services.config.quota.estimate_seconds,
+                )
+                self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
+                if self._connection.conversation is self:
+                    self._attach(stream, message, place)
         except WavegateError as error:
             self._refuse(error, message.ref)
         except Exception:
@@ -271,14 +273,16 @@ class ClientSession:
             raise RequestError("invalid_request", "on_lag is `complete` or `live`.", param="on_lag")
         return since_of(message), OnLag(message.on_lag)
 
-    def _attach(self, stream: Stream, message: messages.StreamCreate | messages.StreamAttach) -> None:
+    def _attach(
+        self, stream: Stream, message: messages.StreamCreate | messages.StreamAttach, place: Place | None = None
+    ) -> None:
         since, on_lag = self._checked(message)
         if stream.id in self._attached:
             raise RequestError("already_attached", "This session hears that stream already.", param="stream_id")
         wished = wishes(message.format)
         channel = stream.renditions.channel(possible(wished)) if wished else stream.native
         attachment = Attachment(self._connection, stream, message.framing, message.ref, self._ended)
-        listener, recovered = self._services.hub.attach(stream, channel, attachment, since, on_lag)
+        listener, recovered = self._services.hub.attach(stream, channel, attachment, since, on_lag, place)
         attachment.resumed(recovered)
         self._attached[stream.id] = (attachment, listener)
         self._connection.listeners.append(listener)

@@ -34,7 +34,7 @@ class Parts:
         self.missing: set[str] = set()
 
     def need(self, name: str) -> str:
-        """The path of the program or package `name`; without it the test that asks is skipped, or fails where `CI` is true."""
+        """The path of the program or package `name`; without it the test is skipped, or fails where `CI` is true."""
         for known in (name, *OTHER_NAMES.get(name, ())):
             if path := self._which(known):
                 return path

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
-from gateway.accounting import Grant, Reservation, Settlement, Traffic
+from gateway.accounting import Budget, Grant, Remaining, Reservation, Settlement, Traffic
 from gateway.errors import LimitError, WavegateError
 from gateway.model import (
     Chunk,
@@ -274,6 +274,11 @@ class ScriptedLedger:
         self.hold: asyncio.Event | None = None
         self.repeats: StreamId | None = None
         self.lost = False
+        self.left = Remaining(Budget(0, 0.0), Budget(0, 0.0), Budget(0, 0.0), Budget(0, 0.0))
+
+    async def remaining(self, tenant: TenantId) -> Remaining:
+        self._fail()
+        return self.left
 
     async def reserve(self, reservation: Reservation) -> Grant:
         if self.refusal is not None:

@@ -281,15 +281,15 @@ async def test_a_stream_that_waits_for_its_turn_says_where_it_stands() -> None:
         ]
 
 
-async def test_an_order_that_cannot_be_heard_is_bought_all_the_same() -> None:
-    """When the tenant's listeners are all in use the stream is made and named, and the error has the order's ref."""
+async def test_an_order_that_cannot_be_heard_is_not_bought() -> None:
+    """When the tenant's listeners are all in use nothing is spent, and the error has the order's ref."""
     async with talk(asyncio.Event(), limits=Limits(listeners=1)) as there:
         there.line.say(type="stream.create", ref=1, input=INPUT)
         await there.answer("stream.created")
         there.line.say(type="stream.create", ref=2, input=INPUT)
         message = await there.answer("error")
         assert (message["ref"], message["error"]["code"]) == (2, "concurrency_exceeded")
-        assert len(list(there.room.hub.streams)) == 2
+        assert len(list(there.room.hub.streams)) == 1
         assert len(there.line.connection.listeners) == 1
 
 
