@@ -50,8 +50,9 @@ class Book:
     def reserve(self, store: Store, reservation: Reservation) -> Grant:
         now = self._settle_lapsed(store)
         tenant = reservation.principal.tenant
-        if reservation.once is not None and (known := self._repeated(store, tenant, reservation.once, now)):
-            return known
+        if reservation.once is not None and (known := self._ordered(store, tenant, reservation.once, now)):
+            entry = store.entry(known)
+            return Grant(known, entry.reserved / 1000 if entry else 0.0, repeated=True)
         if (there := store.entry(reservation.stream_id)) is not None:
             return Grant(there.stream_id, there.reserved / 1000, repeated=True)
         wanted = self._estimate(store, reservation)
@@ -67,6 +68,9 @@ class Book:
         store.add(entry, remembered)
         self._use(store, entry, granted)
         return Grant(entry.stream_id, granted / 1000, partial=granted < wanted)
+
+    def ordered(self, store: Store, tenant: TenantId, once: Once) -> StreamId | None:
+        return self._ordered(store, tenant, once, self._instant())
 
     def withdraw(self, store: Store, stream_id: StreamId) -> None:
         now = self._settle_lapsed(store)
@@ -166,15 +170,14 @@ class Book:
             self._change(store, entry, entries.lapsed(entry, self._prices, now))
         return now
 
-    def _repeated(self, store: Store, tenant: TenantId, once: Once, now: int) -> Grant | None:
+    def _ordered(self, store: Store, tenant: TenantId, once: Once, now: int) -> StreamId | None:
         known = store.remembered(tenant, once.key)
         if known is None or known.expires_at <= now:
             return None
         if known.request_hash != once.request_hash:
             sentence = "This Idempotency-Key was used for another request: use a new one for a new request."
             raise RequestError("idempotency_conflict", sentence, param="Idempotency-Key")
-        entry = store.entry(known.stream_id)
-        return Grant(known.stream_id, entry.reserved / 1000 if entry else 0.0, repeated=True)
+        return known.stream_id
 
     def _estimate(self, store: Store, reservation: Reservation) -> int:
         if reservation.estimate_seconds is not None:

@@ -8,7 +8,7 @@ Times are seconds since the epoch. It must not know a store.
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.accounting import Generation, Grant, Page, Remaining, Reservation, Settlement, Traffic, Usage
+from gateway.accounting import Generation, Grant, Once, Page, Remaining, Reservation, Settlement, Traffic, Usage
 from gateway.model import StreamId, TenantId
 
 
@@ -29,6 +29,10 @@ class Ledger(Protocol):
         Raises LimitError `concurrency_exceeded`, `rate_exceeded` or `quota_exceeded`, and RequestError
         `idempotency_conflict` when its key stands for another request.
         """
+        ...
+
+    async def ordered(self, tenant: TenantId, once: Once) -> StreamId | None:
+        """What was reserved under this key, None if nothing was. Raises RequestError `idempotency_conflict`."""
         ...
 
     async def withdraw(self, stream_id: StreamId) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from gateway.accounting import Generation, Grant, Page, Remaining, Reservation, Settlement, Traffic, Usage
+from gateway.accounting import Generation, Grant, Once, Page, Remaining, Reservation, Settlement, Traffic, Usage
 from gateway.config.schema import Limits
 from gateway.errors import ServiceError
 from gateway.model import StreamId, TenantId
@@ -68,6 +68,9 @@ class SqliteLedger:
             # Nobody waits for it any more, but it may still be granted: what follows it in the line takes it back.
             self._writer.post(lambda store: self._book.withdraw(store, reservation.stream_id))
             raise
+
+    async def ordered(self, tenant: TenantId, once: Once) -> StreamId | None:
+        return await self._reader.ask(lambda store: self._book.ordered(store, tenant, once))
 
     async def withdraw(self, stream_id: StreamId) -> None:
         await self._writer.ask(lambda store: self._book.withdraw(store, stream_id))

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from gateway.errors import ServiceError
 
-# Longer than the leeway that clocks are granted and the longest wait for an answer, together.
-KEEP_SECONDS = 60.0
+# Longer than the leeway that clocks are granted and the longest wait for an answer, together; and so far a clock may be
+# put back without making a used ticket new.
+KEEP_SECONDS = 3600.0
 # Tickets that memory may hold: some 300 MB.
 MOST_TICKETS = 1_000_000
 

@@ -7,7 +7,7 @@ loop; it is not for several threads. It must not know streams or sockets.
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.accounting import Generation, Grant, Page, Remaining, Reservation, Settlement, Traffic, Usage
+from gateway.accounting import Generation, Grant, Once, Page, Remaining, Reservation, Settlement, Traffic, Usage
 from gateway.config.schema import Limits
 from gateway.model import StreamId, TenantId
 from gateway.quota.book import Book
@@ -42,6 +42,9 @@ class VolatileLedger:
 
     async def reserve(self, reservation: Reservation) -> Grant:
         return self._book.reserve(self._store, reservation)
+
+    async def ordered(self, tenant: TenantId, once: Once) -> StreamId | None:
+        return self._book.ordered(self._store, tenant, once)
 
     async def withdraw(self, stream_id: StreamId) -> None:
         self._book.withdraw(self._store, stream_id)

@@ -1,8 +1,8 @@
 """Orders that are made again: an `Idempotency-Key` names an order, and whoever repeats it gets the stream it made.
 
 Invariant: under one key a tenant buys once, and a ticket pays once, however often and however much at once it is
-asked; another order under the same key is refused. The ledger remembers keys for a day, across restarts; what is
-remembered here spares a guest with a ticket a second use. A ticket's keys are its own: no guest meets another's.
+asked; another order under the same key is refused. The ledger remembers keys for a day, across restarts, and what is
+remembered here spares it the question. A ticket's keys are its own: no guest meets another's.
 It must not know sockets.
 """
 
@@ -82,6 +82,10 @@ class Repeats:
                     sentence = f"This {HEADER} was used for another request: use a new one for a new request."
                     raise RequestError("idempotency_conflict", sentence, param=HEADER)
                 return await self._again(order, made[1], base), True
+            before = await self._ledger.ordered(order.tenant, once)
+            if before is not None:
+                self._remember(name, once.request_hash, before)
+                return await self._again(order, before, base), True
             try:
                 stream, there = await buy()
             except RepeatedOrderError as repeated:

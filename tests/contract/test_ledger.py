@@ -252,7 +252,10 @@ async def test_estimates_are_learned(make: Ledgers, clock: Time) -> None:
 async def test_the_same_request_twice(make: Ledgers, clock: Time) -> None:
     """The same stream, and nothing reserved for the second; another tenant's key is another key."""
     ledger = await make(some(concurrent_streams=1))
+    assert await ledger.ordered(TENANT, once("k")) is None
     first = await ledger.reserve(order(1, once=once("k")))
+    assert await ledger.ordered(TENANT, once("k")) == stream(1)
+    assert await ledger.ordered(OTHER.tenant, once("k")) is None
     assert await ledger.reserve(order(2, once=once("k"))) == Grant(stream(1), 200.0, repeated=True)
     assert not first.repeated
     await ledger.settle(stream(1), completed(3.0))
@@ -271,7 +274,10 @@ async def test_another_request_under_the_same_key(make: Ledgers, clock: Time) ->
         with pytest.raises(RequestError) as refusal:
             await ledger.reserve(order(number, once=once("k", "another song")))
         assert (refusal.value.code, refusal.value.param) == ("idempotency_conflict", "Idempotency-Key")
+        with pytest.raises(RequestError, match="used for another request"):
+            await ledger.ordered(TENANT, once("k", "another song"))
     clock.at += 0.001
+    assert await ledger.ordered(TENANT, once("k", "another song")) is None
     assert (await ledger.reserve(order(4, once=once("k", "another song")))).stream_id == stream(4)
 
 

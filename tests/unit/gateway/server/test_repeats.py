@@ -140,6 +140,20 @@ async def test_a_ticket_pays_no_seconds_twice() -> None:
         assert await refused(place.order(visit(), key="two")) == "quota_exceeded"
 
 
+async def test_a_ticket_pays_no_use_twice_across_a_restart() -> None:
+    """The ledger is asked before anything is spent: the second of two uses is still there for another song."""
+    async with shop() as place:
+        visit = guests(uses=2)
+        first, _ = await place.order(visit())
+        for _ in range(3):
+            place.forget()
+            info, there = await place.order(visit())
+            assert (info.id, there) == (first.id, True)
+        assert await place.order(visit(), OTHER_BODY, key="two")
+        assert await refused(place.order(visit(), OTHER_BODY, key="three")) == "ticket_used"
+        assert len(place.source.songs) == 2
+
+
 async def test_no_guest_meets_the_order_of_another() -> None:
     """Keys of a ticket are its own: neither an owner's order nor another guest's is answered, or in the way."""
     async with shop() as place:
