@@ -82,6 +82,12 @@ def _latency(order: Order, out: TextIO, err: TextIO) -> int:
     return run(order, out, err)
 
 
+def _money(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.money import run
+
+    return run(order, out, err)
+
+
 BENCHES: dict[str, Bench] = {
     "transcode": Bench(
         "what it costs to make other formats of a song while it is made",
@@ -127,6 +133,16 @@ BENCHES: dict[str, Bench] = {
         listeners="2000",
         told="of coming and going",
         most=3600.0,
+    ),
+    "money": Bench(
+        "whether the books are right while everything goes wrong",
+        {
+            "faults": "a thousand orders a round, broken off by both sides, against the provider's account",
+            "killed": "five deaths a round: no bill is lost, and no slot is held beyond its lease",
+        },
+        _money,
+        rounds=10,
+        listeners="100 orders",
     ),
     "latency": Bench(
         "how long sound takes through the gateway",

@@ -9,10 +9,11 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,6 +113,11 @@ class Server:
         """Seconds of processor time so far."""
         return processor_seconds([self.pid])
 
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
     def resident(self) -> int:
         """Bytes of memory in use."""
         return resident(self.pid)
@@ -123,6 +129,18 @@ class Server:
     async def metrics(self) -> str:
         """What Prometheus would see."""
         return await asyncio.to_thread(_fetch, f"{self.internal}/metrics", self.key)
+
+    async def usage(self) -> list[dict[str, Any]]:
+        """Every row of the ledger."""
+        rows: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            url = f"{self.public}/v1/usage?from=0&limit=1000{after}"
+            page = json.loads(await asyncio.to_thread(_fetch, url, self.key))
+            rows += page["generations"]
+            if not page["next"]:
+                return rows
+            after = f"&after={page['next']}"
 
     async def streams(self) -> list[dict[str, Any]]:
         """What it still holds."""
@@ -138,9 +156,11 @@ def _fetch(url: str, key: str) -> str:
 
 
 @asynccontextmanager
-async def server(url: str, processor: int, more: Mapping[str, Any] | None = None) -> AsyncIterator[Server]:
+async def server(
+    url: str, processor: int, more: Mapping[str, Any] | None = None, key: str | None = None
+) -> AsyncIterator[Server]:
     """A gateway of its own process, on a processor of its own. `more` are settings beside those for a load test."""
-    key = secrets.token_urlsafe(16)
+    key = secrets.token_urlsafe(16) if key is None else key
     with tempfile.TemporaryDirectory(prefix="wavegate-bench-") as folder:
         file, complaints = Path(folder) / "wavegate.yaml", Path(folder) / "complaints"
         # JSON is YAML, too.

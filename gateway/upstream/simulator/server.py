@@ -74,6 +74,7 @@ class Simulator:
     is accepted; without one, any is. `requests` counts generation calls, refused ones too, and `charged_seconds` what
     would have been billed: whole seconds of finished songs, and what was delivered of broken ones. With a `replay`,
     every call is answered with that recording, whatever it asks for; RecordingError at the start if it cannot be.
+    `account` is told what each call came to, by its request id.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Simulator:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: random_.Random | None = None,
+        account: Callable[[str, float], object] = lambda _, __: None,
     ) -> None:
         self.requests = 0
         self.charged_seconds = 0.0
@@ -100,6 +102,7 @@ class Simulator:
         self._now = now
         self._sleep = sleep
         self._random = random or random_.Random()  # noqa: S311 - names and waiting times, not secrets
+        self._account = account
         self._book = SongBook() if book is None else book
         self._replay_path = replay
         self._replay: Replay | None = None
@@ -201,6 +204,7 @@ class Simulator:
                 return await answer.give()
             finally:
                 self.charged_seconds += answer.charged_seconds
+                self._account(request_id, answer.charged_seconds)
 
     def _first_wait(self, scenario: Scenario, speed: float) -> float:
         if scenario.wait is not None:

@@ -77,6 +77,14 @@ async def test_the_stream_is_the_providers(client: aiohttp.ClientSession, sim: S
     assert sim.charged_seconds == 2
 
 
+async def test_each_call_is_accounted(client: aiohttp.ClientSession) -> None:
+    """By its own id, as soon as it is over."""
+    told: dict[str, float] = {}
+    async with Simulator(account=told.__setitem__) as sim:
+        songs = [await stream(client, sim, call(f"[[scale seconds={length} speed=0]]")) for length in (1, 2)]
+        assert told == {events[-1]["request_id"]: length for (_, events), length in zip(songs, (1, 2), strict=True)}
+
+
 async def test_the_url_serves_the_joined_slices(client: aiohttp.ClientSession, sim: Simulator) -> None:
     """The file is the slices, byte for byte, with its length and type, and it begins with a tag."""
     _, events = await stream(client, sim, call())
