@@ -137,6 +137,7 @@ BENCHES: dict[str, Bench] = {
     "money": Bench(
         "whether the books are right while everything goes wrong",
         {
+            "rush": "a hundred times a round two hundred orders at once against room for ten",
             "faults": "a thousand orders a round, broken off by both sides, against the provider's account",
             "killed": "five deaths a round: no bill is lost, and no slot is held beyond its lease",
         },

@@ -6,6 +6,7 @@ against what is told after every death. It must not know how the ledger keeps it
 
 import asyncio
 import random
+import secrets
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from gateway.bench.benches import BenchError, Order
 from gateway.bench.deaths import LEASE_SECONDS, dead_rows, die
 from gateway.bench.report import Row
 from gateway.bench.runner import Tell
-from gateway.bench.stage import server
+from gateway.bench.rush import ADDRESSES, ROOM, STARTS, Rushes, rush, rush_rows
+from gateway.bench.stage import provider, server, settings
 from gateway.bench.ticks import run_loop
 from gateway.bench.usage import split_processors
 from gateway.bench.visits import IDLE_SECONDS, Guest
+from gateway.config.secret import key_hash
 from gateway.upstream.simulator.server import Simulator
 
 _SEED = 20261126
@@ -34,6 +37,8 @@ _MILLISECOND = 0.001
 _FRAME_SECONDS = 0.1
 
 HOW = {
+    "rush": f"{STARTS} orders at the same moment, from {ADDRESSES} addresses, of a tenant that has room "
+    f"for {ROOM}, with the ledger on SQLite. Those that started are cancelled, and the next {STARTS} come.",
     "faults": "Orders over REST and WebSocket, so many at once. By chance they are cancelled, left, broken off before "
     "the answer or heard to the end, and the provider breaks off, stalls, refuses, or sends what is no audio. Then "
     "every row of the ledger is held against the provider's own account of that call.",
@@ -45,8 +50,9 @@ HOW = {
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`orders` a round, so many of them `at_once`, and so many `deaths` a round."""
+    """So many `rushes`, `orders` and `deaths` a round, and so many orders `at_once`."""
 
+    rushes: int = 100
     orders: int = 1000
     at_once: int = 100
     deaths: int = 5
@@ -57,11 +63,32 @@ def run(order: Order, out: TextIO, err: TextIO, scale: Scale | None = None) -> i
     amount = scale or Scale(at_once=order.listeners or Scale().at_once)
 
     def measure(part: str, tell: Tell) -> list[Row]:
+        if part == "rush":
+            return run_loop(_rush(order.rounds, amount.rushes, tell))
         if part == "killed":
             return run_loop(_killed(order.rounds * amount.deaths, tell))
         return run_loop(_faults(order.rounds, amount, tell))
 
     return runner.run("money", order, out, err, measure, HOW)
+
+
+async def _rush(rounds: int, rushes: int, tell: Tell) -> list[Row]:
+    processor, others = split_processors()
+    with tempfile.TemporaryDirectory(prefix="wavegate-bench-") as folder:
+        async with provider(others) as url:
+            key = secrets.token_urlsafe(16)
+            free = {"streams_per_minute": 0, "audio_seconds_per_day": 0, "audio_seconds_per_month": 0}
+            tenant = {"id": "bench", "keys": [key_hash(key)], "limits": {"concurrent_streams": ROOM, **free}}
+            given = settings(url, key) | _settings(url, Path(folder)) | {"tenants": [tenant]}
+            async with server(url, processor, given, key) as gateway:
+                found = Rushes()
+                for number in range(rounds):
+                    tell(f"round {number + 1} of {rounds}: {rushes} times {STARTS} orders at once")
+                    more = await rush(gateway, rushes)
+                    found.started += more.started
+                    for code, times in more.refusals.items():
+                        found.refusals[code] = found.refusals.get(code, 0) + times
+                return rush_rows(found, sum(row["finished_at"] is None for row in await gateway.usage()))
 
 
 async def _faults(rounds: int, scale: Scale, tell: Tell) -> list[Row]:

@@ -13,7 +13,7 @@ from gateway.bench.benches import BENCHES, DONE, BenchError, Order
 from gateway.bench.money import HOW, Scale, rows, run
 from gateway.bench.usage import children
 
-LITTLE = Scale(orders=20, at_once=10, deaths=1)
+LITTLE = Scale(rushes=2, orders=20, at_once=10, deaths=1)
 
 
 def test_a_few_orders_and_a_death() -> None:
@@ -24,6 +24,8 @@ def test_a_few_orders_and_a_death() -> None:
     assert children(os.getpid()) == before
     assert "orders 20" in said
     for name in (
+        "started more than ten",
+        "started fewer",
         "leases left",
         "whole songs billed otherwise",
         "charged beyond what was sent",
