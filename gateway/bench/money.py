@@ -24,7 +24,7 @@ from gateway.bench.rush import ADDRESSES, ROOM, STARTS, Rushes, rush, rush_rows
 from gateway.bench.stage import provider, server, settings
 from gateway.bench.ticks import run_loop
 from gateway.bench.usage import split_processors
-from gateway.bench.visits import IDLE_SECONDS, Guest
+from gateway.bench.visits import IDLE_SECONDS, WAYS, Guest
 from gateway.config.secret import key_hash
 from gateway.upstream.simulator.server import Simulator
 
@@ -168,7 +168,7 @@ def rows(ledger: list[dict[str, Any]], charges: Mapping[str, float], tally: Mapp
     )
     settled = sum(row["settled"] for row in ledger)
     return [
-        Row("orders", sum(tally.values()), "", None, did, digits=0),
+        Row("visits", sum(tally.get(way, 0) for way in WAYS), "", None, did, digits=0),
         Row("generations", len(ledger), "", None, ends, digits=0),
         Row("leases left", open_, "", 0.0, "of those", digits=0),
         Row(

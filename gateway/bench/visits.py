@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 # Scenarios of the simulator: whole songs, and each way in which one goes wrong.
 SONGS = (
@@ -52,13 +53,16 @@ class Guest:
         way = chance.choice(WAYS)
         self._count(way)
         pause = chance.uniform(0.0, _LONGEST_PAUSE)
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            if way == "aborted":
-                await self._abort(order, whole=chance.random() < 0.5)
-            elif way in ("disconnected", "cancelled there"):
-                await self._over_websocket(order, pause, cancels=way == "cancelled there")
-            else:
-                await self._over_http(order, pause, way, stalls="stall" in song)
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if way == "aborted":
+                    await self._abort(order, whole=chance.random() < 0.5)
+                elif way in ("disconnected", "cancelled there"):
+                    await self._over_websocket(order, pause, cancels=way == "cancelled there")
+                else:
+                    await self._over_http(order, pause, way, stalls="stall" in song)
+        except (TimeoutError, OSError, aiohttp.ClientError, ConnectionClosed):
+            self._count("unanswered")
 
     def _count(self, what: str) -> None:
         self.tally[what] = self.tally.get(what, 0) + 1
@@ -112,6 +116,7 @@ class Guest:
             subprotocols=["wavegate.v1"],  # type: ignore[list-item] # a Subprotocol is a str
             compression=None,
             max_size=None,
+            open_timeout=_PATIENCE_SECONDS,
         ) as socket:
             yield socket
 

@@ -22,7 +22,7 @@ def test_a_few_orders_and_a_death() -> None:
     assert run(Order(1.0, 1, (), None, strict=False), out, io.StringIO(), LITTLE) == DONE
     said = " ".join(out.getvalue().split())
     assert children(os.getpid()) == before
-    assert "orders 20" in said
+    assert "visits 20" in said
     for name in (
         "started more than ten",
         "started fewer",
@@ -63,9 +63,9 @@ def test_books_that_are_right() -> None:
     """A song that was billed, one that broke off with some on its way, one never begun, and one without a bill."""
     found = table()
     assert [
-        found[name] for name in found if name not in ("orders", "generations", "settled", "sent and not charged")
+        found[name] for name in found if name not in ("visits", "generations", "settled", "sent and not charged")
     ] == [0] * 4
-    assert (found["orders"], found["generations"]) == (4, 4)
+    assert (found["visits"], found["generations"]) == (4, 4)
     assert found["settled"] == pytest.approx(4.52)
     assert found["sent and not charged"] == pytest.approx(0.25)
 

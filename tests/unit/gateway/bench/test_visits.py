@@ -131,6 +131,16 @@ async def test_a_refusal_is_counted(monkeypatch: pytest.MonkeyPatch, way: str) -
         assert guest.tally == {way: 1, "rate_exceeded": 1}
 
 
+@pytest.mark.parametrize("way", ["heard", "disconnected", "aborted"])
+async def test_a_gateway_that_is_gone_is_no_end_of_the_bench(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Whoever gets no answer is counted."""
+    monkeypatch.setattr(visits, "WAYS", (way,))
+    async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+        guest = Guest("http://127.0.0.1:9", "key", http, random.Random(3))
+        await guest.visit()
+    assert guest.tally == {way: 1, "unanswered": 1}
+
+
 async def test_the_same_chance_makes_the_same_visits() -> None:
     """Which ways are gone is told by the seed alone, and all of them are."""
     tallies = []
