@@ -70,7 +70,9 @@ async def _live(lives: Lives, gateway: Server, chance: random.Random, *, last: b
         await _compare(lives, gateway, http, chance)
         if lives.died_at is not None:
             free = max(time.monotonic(), lives.died_at + LEASE_SECONDS)
-            while (await _order(http, gateway, _SHORT, f"first {lives.deaths}"))[0] == 429:  # noqa: ASYNC110 - untold
+            status = 429
+            while status == 429:
+                status, _ = await _order(http, gateway, _SHORT, f"first {lives.deaths}")
                 await asyncio.sleep(_LOOK_SECONDS)
             lives.late.append(max(0.0, time.monotonic() - free))
         if last:

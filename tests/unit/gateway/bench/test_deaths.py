@@ -1,6 +1,7 @@
 """What is made of lives and deaths: a bill that is lost, changed or bought twice is counted.
 
-Invariant under test: what was told is held against what is there. It must not judge the gateway: test_money does.
+Invariant under test: what was told is held against what is there.
+It must not judge the gateway: test_money does.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """The bench of the books, with very few orders and deaths in earnest, and its judgement on books that are wrong.
 
-Invariant under test: a wrong row is found, whichever it is; right ones pass. It must not judge the gateway.
+Invariant under test: a wrong row is found, whichever it is; right ones pass.
+It must not judge the gateway.
 """
 
 import io

@@ -1,6 +1,7 @@
 """What is made of rushes: one that started too many or too few is found.
 
-Invariant under test: only ten of two hundred is right. It must not judge the gateway: test_money has it rushed.
+Invariant under test: only ten of two hundred is right.
+It must not judge the gateway: test_money has it rushed.
 """
 
 import pytest
