@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--save", type=Path, metavar="DIR", help="write report.json and the audio there")
     probe.set_defaults(run=_probe)
 
-    listen = commands.add_parser("listen", help="create or join a stream and write its audio")
+    listen = commands.add_parser("listen", help="create or join a stream, show it and write its audio")
     listen.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
     who = listen.add_mutually_exclusive_group()
     who.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
@@ -82,7 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     what = listen.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", metavar="P", help="what to sing about")
     what.add_argument("--lyrics-file", type=Path, metavar="F", help="the words to sing")
+    what.add_argument("--text", metavar="T", help="what to say, in place of a song")
     what.add_argument("--stream", metavar="ID", help="a stream to join")
+    listen.add_argument("--model", metavar="M", help="of the song (the gateway's own) or of the speech")
+    listen.add_argument("--voice", metavar="V", help="who says the text")
+    listen.add_argument(
+        "--idempotency-key", metavar="K", help="names the order: made again under it, it is bought once"
+    )
+    listen.add_argument(
+        "--since", type=_since, metavar="S", help="where to join: start, live or seconds before that (start)"
+    )
     listen.add_argument("--format", default="mp3", help="mp3, wav, pcm, ogg, webm, aac, mp4 or flac (mp3)")
     listen.add_argument("-o", dest="output", metavar="FILE", help="where to write; - is standard output")
     listen.set_defaults(run=_listen)
@@ -92,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     ticket.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
     ticket.add_argument("--stream", metavar="ID", help="the only stream it is good for")
     ticket.add_argument("--ttl", type=int, default=60, metavar="S", help="seconds it is good for (60)")
+    ticket.add_argument("--uses", type=int, default=1, metavar="N", help="how often; 0 is until it expires (1)")
     ticket.set_defaults(run=_ticket)
 
     keys = commands.add_parser("keys", help="make tenant keys").add_subparsers(metavar="ACTION", required=True)
@@ -239,6 +250,7 @@ def _probe(options: argparse.Namespace) -> int:
 def _listen(options: argparse.Namespace) -> int:
     from gateway.client.listen import listen
 
+    _check_listening(options)
     key = None if options.ticket is not None else _tenant_key(options)
     lyrics = None
     if options.lyrics_file is not None:
@@ -254,11 +266,46 @@ def _listen(options: argparse.Namespace) -> int:
         ticket=options.ticket,
         prompt=options.prompt,
         lyrics=lyrics,
+        text=options.text,
+        voice=options.voice,
+        model=options.model,
+        idempotency_key=options.idempotency_key,
         stream_id=options.stream,
+        since="start" if options.since is None else options.since,
         format=options.format,
         output=output,
+        measuring=_measuring,
     )
     return asyncio.run(coroutine)
+
+
+def _since(text: str) -> str | float:
+    """Of `--since`."""
+    if text in ("start", "live"):
+        return text
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) < float("inf"):
+            return seconds
+    raise argparse.ArgumentTypeError("it is start, live, or so many seconds before that")
+
+
+def _check_listening(options: argparse.Namespace) -> None:
+    """What does not go together; an option that would do nothing is a mistake. Raises UsageError."""
+    if options.voice is not None and options.text is None:
+        raise UsageError("--voice goes with --text")
+    if options.text is not None and options.model is not None and options.voice is None:
+        raise UsageError("each model has voices of its own: say which with --voice")
+    if options.since is not None and options.stream is None:
+        raise UsageError("--since goes with --stream: whoever orders hears it from its start")
+    if options.model is not None and options.stream is not None:
+        raise UsageError("--model does not go with --stream: that one has been made")
+
+
+def _measuring(mime: str, sample_rate: int, channels: int) -> Any:
+    """What measures a song for the picture; imported once there is something to measure, for codecs take their time."""
+    from transcode.levels import levels
+
+    return levels(mime, sample_rate, channels)
 
 
 def _tenant_key(options: argparse.Namespace) -> str:
@@ -275,13 +322,14 @@ def _ticket(options: argparse.Namespace) -> int:
 
     key = _tenant_key(options)
     try:
-        ticket, expires_at = mint(options.server, key, options.stream, options.ttl)
+        ticket, expires_at = mint(options.server, key, options.stream, options.ttl, options.uses)
     except ClientError as error:
         print(f"wavegate: {error}", file=sys.stderr)
         return USAGE if error.code in WRONG else FAILED
     print(ticket)
     until = datetime.fromtimestamp(expires_at, UTC).isoformat()
-    print(f"good until {until}, once; it is shown only here", file=sys.stderr)
+    often = {0: "as often as you like", 1: "once"}.get(options.uses, f"{options.uses} times")
+    print(f"good until {until}, {often}; it is shown only here", file=sys.stderr)
     return DONE
 
 

@@ -66,4 +66,4 @@ class BackOff:
         if self._attempts == 0:
             return ending.error()
         tried = f"Tried {self._attempts} times in {waited:.0f} s to reach the gateway again, in vain."
-        return ClientError(ending.slug, f"{ending.message} {tried}", retryable=True, retry_after=ending.retry_after)
+        return ending.error().adding(tried, retryable=True)

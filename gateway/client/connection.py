@@ -54,6 +54,7 @@ class Connection:
         self._url = url
         self._silence = silence
         self._pong: Awaitable[float] | None = None
+        self._dead = False
 
     async def say(self, message: Any) -> None:
         """Sends a control message (a struct of gateway.protocol.messages). Raises Ending."""
@@ -87,7 +88,9 @@ class Connection:
                 return message
 
     async def close(self) -> None:
-        """Says goodbye; does nothing to a connection that is closed. Never raises an Ending."""
+        """Says goodbye, but not to the dead; does nothing to a connection that is closed. Never raises an Ending."""
+        if self._dead:
+            self._socket.transport.abort()
         try:
             await self._socket.close()
         finally:
@@ -96,6 +99,7 @@ class Connection:
     async def _ask(self) -> None:
         """Pings after a silence. The library's own keepalive would declare a gateway dead that nobody listens to."""
         if isinstance(self._pong, asyncio.Future) and not self._pong.done():
+            self._dead = True
             raise Ending(ABNORMAL, message=f"{self._url} has not answered for {2 * self._silence:.0f} s.")
         try:
             async with asyncio.timeout(SEND_SECONDS):

@@ -20,6 +20,8 @@ from gateway.errors import HANDLING
 from gateway.protocol.events import ErrorBody
 
 ABNORMAL = 1006
+NOT_FOUND = 4004
+CREDENTIALS_EXPIRED = 4201
 POSITION_LOST = 4203
 
 # What to call an ending, and what to say, when the gateway gave no reason of its own.
@@ -36,7 +38,7 @@ _CLOSES: dict[int, tuple[str, str]] = {
     1013: ("overloaded", "The gateway has more to do than it can."),
     4001: ("bad_credentials", "The gateway does not know this key or ticket."),
     4003: ("forbidden", "This key or ticket may not do that."),
-    4004: ("stream_not_found", "There is no such stream."),
+    NOT_FOUND: ("stream_not_found", "There is no such stream."),
     4005: ("ticket_used", "This ticket has been used."),
     4008: ("quota_exceeded", "The budget is used up."),
     4010: ("bad_protocol", "The gateway speaks another protocol than this client."),
@@ -46,7 +48,7 @@ _CLOSES: dict[int, tuple[str, str]] = {
     4103: ("upstream_unavailable", "The music provider cannot be reached."),
     4104: ("not_authenticated_in_time", "The gateway did not get the credentials in time."),
     4200: ("moved", "The stream has moved."),
-    4201: ("credentials_expired", "The credentials have expired."),
+    CREDENTIALS_EXPIRED: ("credentials_expired", "The credentials have expired."),
     POSITION_LOST: ("position_lost", "The gateway does not know this position any more."),
 }
 
@@ -74,13 +76,16 @@ class Ending(Exception):  # noqa: N818 - most of them are no errors but turns in
         *,
         retry_after: float | None = None,
         retryable: bool | None = None,
+        param: str | None = None,
     ) -> None:
         known = _CLOSES.get(code, ("closed", f"The gateway closed the connection with code {code}."))
         self.code = code
         self.slug = slug or known[0]
         self.message = message or known[1]
         self.retry_after = retry_after
+        self.param = param
         self._retryable = retryable
+        self._final = False
         super().__init__(self.message)
 
     @classmethod
@@ -97,7 +102,7 @@ class Ending(Exception):  # noqa: N818 - most of them are no errors but turns in
         handling = HANDLING.get(body.code)
         code = handling.close if handling else (1013 if body.retryable else 1008)
         after = None if body.retry_after_ms is None else body.retry_after_ms / 1000
-        return cls(code, body.code, body.message, retry_after=after, retryable=body.retryable)
+        return cls(code, body.code, body.message, retry_after=after, retryable=body.retryable, param=body.param)
 
     @classmethod
     def of_refusal(cls, url: str, status: int, body: bytes, retry_after: str | None) -> "Ending":
@@ -114,6 +119,8 @@ class Ending(Exception):  # noqa: N818 - most of them are no errors but turns in
     @property
     def move(self) -> Move:
         """What the contract has a client do."""
+        if self._final:
+            return Move.STOP
         if self.code in (1001, 1012):
             return Move.AS_TOLD
         if self.code in _STOP or 4000 <= self.code < 4100:
@@ -125,7 +132,24 @@ class Ending(Exception):  # noqa: N818 - most of them are no errors but turns in
     def error(self) -> ClientError:
         """This ending as the last word to the user."""
         retryable = self.move is not Move.STOP if self._retryable is None else self._retryable
-        return ClientError(self.slug, self.message, retryable=retryable, retry_after=self.retry_after)
+        return ClientError(
+            self.slug,
+            self.message,
+            retryable=retryable,
+            retry_after=self.retry_after,
+            param=self.param,
+            close_code=self.code,
+        )
+
+    def told_to_wait(self, seconds: float | None) -> None:
+        """A `session.goaway` came before: where the end itself says no time, that one holds."""
+        if self.retry_after is None and self.move is not Move.STOP:
+            self.retry_after = seconds
+
+    def final(self) -> "Ending":
+        """The same, for a client that could only come back with what was refused."""
+        self._final = True
+        return self
 
 
 class _Refusal(msgspec.Struct):

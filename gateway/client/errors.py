@@ -13,7 +13,13 @@ USAGE = frozenset({"invalid_server", "invalid_key", "invalid_ticket", "missing_c
 
 
 class ClientError(Exception):
-    """Why there is no (more) song. `retryable` says whether asking again may help, `retry_after` when (seconds)."""
+    """Why there is no (more) song, or no answer.
+
+    `code` is for programs, `message` (and `str`) for people. `retryable` says whether asking again may help,
+    `retry_after` when, in seconds. `param` names the field that was wrong. `close_code` is the WebSocket close code of
+    the contract that the connection ended with or that belongs to the gateway's answer, 1006 for one that was lost,
+    None where no connection had to do with it.
+    """
 
     def __init__(
         self,
@@ -23,6 +29,7 @@ class ClientError(Exception):
         retryable: bool = False,
         retry_after: float | None = None,
         param: str | None = None,
+        close_code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -30,6 +37,18 @@ class ClientError(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.param = param
+        self.close_code = close_code
+
+    def adding(self, sentence: str, *, retryable: bool | None = None) -> "ClientError":
+        """The same error, with one more sentence about it."""
+        return ClientError(
+            self.code,
+            f"{self.message} {sentence}",
+            retryable=self.retryable if retryable is None else retryable,
+            retry_after=self.retry_after,
+            param=self.param,
+            close_code=self.close_code,
+        )
 
     @classmethod
     def of(cls, body: ErrorBody) -> "ClientError":

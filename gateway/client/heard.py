@@ -79,9 +79,14 @@ class Heard:
         self._account(payload)
         return True
 
+    @property
+    def sha256(self) -> str | None:
+        """The hash of all payloads so far, in hex; None when they are not the song's from its start without a gap."""
+        return self._hash.hexdigest() if self._whole else None
+
     def verified(self, completed: StreamCompleted) -> bool | None:
         """Whether the joined payloads are what the gateway announced; None when not everything was heard."""
-        return self._hash.hexdigest() == completed.sha256 if self._whole else None
+        return None if self.sha256 is None else self.sha256 == completed.sha256
 
     def _take_init(self, payload: bytes) -> bool:
         """Every attachment begins with the container's header: it is heard once, unless another log has another."""

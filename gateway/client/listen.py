@@ -10,19 +10,30 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
-from gateway.client.client import Client
+from gateway.client.brush import DIM, GREEN, RED, YELLOW
+from gateway.client.client import Client, Where
 from gateway.client.errors import USAGE, ClientError
+from gateway.client.event import Interruption
+from gateway.client.meter import Measuring, Meter
 from gateway.client.output import Output
 from gateway.client.progress import Progress
 from gateway.client.song import Song
-from gateway.client.terminal import DIM, GREEN, RED, YELLOW, clock, size
+from gateway.client.terminal import clock, size
+from gateway.client.wire import Frame
 
 DONE, FAILED, MISUSED = 0, 1, 2
+
+# Who says a text unless somebody else is asked for.
+SPEECH_MODEL, VOICE = "cosyvoice-v3-flash", "longanyang"
 
 _EXTENSIONS = {
     "audio/mpeg": "mp3",
@@ -44,21 +55,30 @@ async def listen(
     ticket: str | None = None,
     prompt: str | None = None,
     lyrics: str | None = None,
+    text: str | None = None,
+    voice: str | None = None,
+    model: str | None = None,
+    idempotency_key: str | None = None,
     stream_id: str | None = None,
+    since: Where = "start",
     format: str = "mp3",  # noqa: A002 - the option's name
     output: Path | Literal["-"] | None = None,
+    measuring: Measuring | None = None,
     err: TextIO | None = None,
     out: BinaryIO | None = None,
 ) -> int:
-    """Hears one song, with a key or a ticket. Returns the exit code: 0 done, 1 failed while running, 2 wrong usage.
+    """Hears one song or text, with a key or a ticket. Returns the exit code: 0 done, 1 failed, 2 wrong usage.
 
-    `output` is a file, "-" for standard output, or None for song-ID.EXT in the current directory. A cancellation (which
-    is what Ctrl-C becomes under asyncio.run) ends it like a failure, with everything tidied up.
+    `output` is a file, "-" for standard output, or None for song-ID.EXT in the current directory. `measuring` makes
+    what the picture's levels are measured with. A cancellation (which is what Ctrl-C becomes under asyncio.run) and
+    SIGTERM end it like a failure, with everything tidied up.
     """
     err = sys.stderr if err is None else err
     out = sys.stdout.buffer if out is None else out
-    progress = Progress(err, time.monotonic, os.environ)
-    mistake = await asyncio.to_thread(_mistake, bool(prompt or lyrics), stream_id, output, out)
+    meter = Meter(measuring)
+    progress = Progress(err, time.monotonic, os.environ, meter)
+    words = prompt or lyrics or text
+    mistake = await asyncio.to_thread(_mistake, bool(words), stream_id, output, out)
     if mistake is not None:
         progress.say(f"wavegate: {mistake}")
         return MISUSED
@@ -66,13 +86,24 @@ async def listen(
     ticker = asyncio.create_task(progress.run())
     failure: BaseException | None = None
     try:
-        async with Client(server, key=key, ticket=ticket) as client:
-            if stream_id is None:
-                song = await client.create(prompt=prompt, lyrics=lyrics, format=format)
-            else:
-                song = await client.attach(stream_id, format=format)
-            progress.song = song
-            await _hear(song, target, named=output is not None)
+        with _ended_by_signal():
+            async with Client(server, key=key, ticket=ticket) as client:
+                if stream_id is not None:
+                    song = await client.attach(stream_id, since=since, format=format)
+                elif text is not None:
+                    song = await client.speak(
+                        text,
+                        voice=voice or VOICE,
+                        model=model or SPEECH_MODEL,
+                        format=format,
+                        idempotency_key=idempotency_key,
+                    )
+                else:
+                    song = await client.create(
+                        prompt=prompt, lyrics=lyrics, model=model, format=format, idempotency_key=idempotency_key
+                    )
+                progress.song = song
+                await _hear(song, target, progress, meter, named=output is not None)
     except (ClientError, OSError, asyncio.CancelledError) as error:
         failure = error
     finally:
@@ -83,11 +114,31 @@ async def listen(
     return await asyncio.to_thread(_conclude, progress, target, failure)
 
 
-async def _hear(song: Song, target: Output, *, named: bool) -> None:
-    async for frame in song:
-        if not named and target.path is None:
-            target.path = _default_path(song)
-        await target.write(frame.payload)
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """SIGTERM ends the task as Ctrl-C does, where signals can be heard: a cursor that was hidden comes back."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    heard = False
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, and threads other than the first
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        heard = True
+    try:
+        yield
+    finally:
+        if heard:
+            loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _hear(song: Song, target: Output, progress: Progress, meter: Meter, *, named: bool) -> None:
+    async for event in song.events():
+        if isinstance(event, Interruption):
+            progress.interrupted(event)
+        elif isinstance(event, Frame):
+            if not named and target.path is None:
+                target.path = _default_path(song)
+            assert song.format is not None, "a frame comes after the format it is in"
+            await target.write(event.payload, partial(meter.feed, song.format) if progress.drawing else None)
 
 
 def _default_path(song: Song) -> Path:
@@ -100,7 +151,7 @@ def _default_path(song: Song) -> Path:
 def _mistake(has_text: bool, stream_id: str | None, output: Path | str | None, out: BinaryIO) -> str | None:
     """What is wrong with the wishes, before anything is paid for."""
     if has_text == (stream_id is not None):
-        return "Say what to sing (a prompt, lyrics or both) or which stream to join, one of the two."
+        return "Say what to sing (a prompt, lyrics or both), or what to say, or which stream to join: one of them."
     if output == "-" and out.isatty():
         return "Audio is nothing to read on a terminal: send it on (-o - | ffplay -) or name a file (-o song.mp3)."
     if isinstance(output, Path):
@@ -117,7 +168,7 @@ def _conclude(progress: Progress, target: Output, failure: BaseException | None)
     """Says what happened and what is left of it; the exit code follows from that."""
     song = progress.song
     for warning in song.info.warnings if song is not None and song.info is not None else ():
-        progress.say(f"Note: {warning}", style=YELLOW)
+        progress.explain(f"Note: {warning}", style=YELLOW)
     if isinstance(failure, BrokenPipeError) and target.path is None:
         return DONE  # the player was closed: its user has heard enough
     if failure is None:
@@ -126,9 +177,9 @@ def _conclude(progress: Progress, target: Output, failure: BaseException | None)
     if isinstance(failure, asyncio.CancelledError):
         progress.say("Stopped.", style=YELLOW)
     elif isinstance(failure, ClientError):
-        progress.say(f"{failure.message} ({failure.code})", style=RED)
+        progress.explain(f"{failure.message} ({failure.code})", style=RED)
     else:
-        progress.say(f"The audio could not be written: {failure}.", style=RED)
+        progress.explain(f"The audio could not be written: {failure}.", style=RED)
     _kept(progress, target, song)
     return MISUSED if isinstance(failure, ClientError) and failure.code in USAGE else FAILED
 

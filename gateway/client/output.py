@@ -6,6 +6,7 @@ written before a Ctrl-C is on the disk when the file is closed. It must not know
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -22,9 +23,12 @@ class Output:
         self._stream = stream
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wavegate-output")
 
-    async def write(self, data: bytes) -> None:
-        """Writes all of it. Raises OSError, BrokenPipeError when nobody reads standard output any more."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, data)
+    async def write(self, data: bytes, then: Callable[[bytes], None] | None = None) -> None:
+        """Writes all of it, and then looks at it with `then`, in the same thread.
+
+        Raises OSError, BrokenPipeError when nobody reads standard output any more.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, data, then)
 
     async def close(self) -> None:
         """Closes the file. A pipe that takes nothing is not waited for longer than CLOSE_SECONDS."""
@@ -38,7 +42,7 @@ class Output:
 
     # -- in the thread ---------------------------------------------------------------------------------------------
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, then: Callable[[bytes], None] | None) -> None:
         if self._stream is None:
             assert self.path is not None, "an output has a path or a stream"
             self._stream = self.path.open("wb")
@@ -50,6 +54,8 @@ class Output:
             _abandon(self._stream)
             raise
         self.bytes += len(data)
+        if then is not None:
+            then(data)
 
     def _close(self) -> None:
         if self.path is not None and self._stream is not None:

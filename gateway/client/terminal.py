@@ -10,23 +10,30 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from gateway.client.brush import BOLD, CYAN, DIM, GREEN, YELLOW, Brush
+from gateway.client.meter import PEAKS_A_SECOND, Loudness
 from gateway.client.statistics import Statistics
+from gateway.client.wave import landscape, meters
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # What the bar's full width stands for, in seconds: the next one is taken when the song grows past it.
 SCALES = (15, 30, 60, 120, 240, 480, 900, 1800, 3600)
 WIDEST = 100
+# The song's peaks take two rows on terminals that are not narrow.
+TWO_ROWS = 50
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _CLEAR_LINE, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
-BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
-
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One moment. `state` is a gateway.client.song.State or "connecting"; `waited` counts seconds since the order."""
+    """One moment. `state` is a gateway.client.event.State or "connecting"; `waited` counts seconds since the order.
+
+    `place` is where it stands in the queue for the provider and in how many seconds it starts, if that is known. `why`
+    is a sentence about a state that is not as it should be. `loudness` and `peaks` are there if the sound is measured.
+    """
 
     state: str
     title: str | None = None
@@ -34,16 +41,10 @@ class View:
     waited: float = 0.0
     simulated: bool = False
     numbers: Statistics = field(default_factory=Statistics)
-
-
-class Brush:
-    """Colours, or none of them (NO_COLOR)."""
-
-    def __init__(self, *, colour: bool) -> None:
-        self._colour = colour
-
-    def __call__(self, text: str, *styles: str) -> str:
-        return f"\x1b[{';'.join(styles)}m{text}\x1b[0m" if self._colour and text else text
+    place: tuple[int, float | None] | None = None
+    why: str | None = None
+    loudness: Loudness | None = None
+    peaks: Sequence[float] = ()
 
 
 # -- text ----------------------------------------------------------------------------------------------------------
@@ -116,16 +117,50 @@ def picture(view: View, width: int, brush: Brush) -> list[str]:
         simulated = " · simulated" if view.simulated else ""
         lines.append(brush(fit(f"stream {view.stream_id}{simulated}", inner), DIM))
     lines.append(_state_line(view, inner, brush))
+    if view.why and view.state == "reconnecting":
+        lines.append(brush(fit(view.why, inner), YELLOW))
     if numbers.frames:
-        lines.append(bar(numbers.seconds, numbers.behind, inner, brush, whole=view.state == "completed"))
+        lines += _sound(view, inner, brush)
         lines += [fit(text, inner) for text in flow(rates(numbers), inner)]
     lines += [brush(fit(text, inner), DIM) for text in flow(facts(numbers), inner)]
     return ["", *(f"  {line}" for line in lines), ""]
 
 
+def _sound(view: View, width: int, brush: Brush) -> list[str]:
+    """How far it is, with the sound itself where that is measured, and how loud it is just now."""
+    numbers, whole = view.numbers, view.state == "completed"
+    if not view.peaks:
+        return [bar(numbers.seconds, numbers.behind, width, brush, whole=whole)]
+    lines = wave(view.peaks, numbers.seconds, numbers.behind, width, brush, whole=whole)
+    if view.loudness is not None and view.state in ("receiving", "reconnecting"):
+        lines += meters(view.loudness.rms, view.loudness.peak, len(clock(numbers.seconds)) + 1, width, brush)
+    return lines
+
+
+def _scale(heard: float, behind: float, *, whole: bool) -> float:
+    return heard if whole else next((scale for scale in SCALES if scale >= heard + behind), heard + behind)
+
+
+def wave(
+    peaks: Sequence[float], heard: float, behind: float, width: int, brush: Brush, *, whole: bool = False
+) -> list[str]:
+    """`bar` with the song's peaks in place of a line: two rows where there is room, one where there is little."""
+    end = _scale(heard, behind, whole=whole)
+    left, right = clock(heard), clock(end)
+    cells = width - len(left) - len(right) - 2
+    if cells < 16:
+        return [bar(heard, behind, width, brush, whole=whole)]
+    done = cells if whole else int(cells * heard / end)
+    known = 0 if whole else int(cells * (heard + behind) / end) - done
+    rows = landscape(peaks, PEAKS_A_SECOND, end, cells, 2 if width >= TWO_ROWS else 1)
+    high = [f"{' ' * (len(left) + 1)}{brush(''.join(row[:done]).rstrip(), CYAN)}" for row in rows[:-1]]
+    rest = brush("╍" * known, CYAN, DIM) + brush("─" * (cells - done - known), DIM)
+    return [*high, f"{brush(left, BOLD)} {brush(''.join(rows[-1][:done]), CYAN)}{rest} {brush(right, DIM)}"]
+
+
 def bar(heard: float, behind: float, width: int, brush: Brush, *, whole: bool = False) -> str:
     """Time heard on a scale that grows with the song; what exists beyond it is drawn faintly."""
-    end = heard if whole else next((scale for scale in SCALES if scale >= heard + behind), heard + behind)
+    end = _scale(heard, behind, whole=whole)
     left, right = clock(heard), clock(end)
     cells = width - len(left) - len(right) - 2
     if cells < 4:
@@ -186,9 +221,11 @@ def _state_line(view: View, width: int, brush: Brush) -> str:
 
 
 def _words(view: View) -> str:
-    if view.state == "waiting":
-        return "waiting for the first sound"
-    return view.state
+    if view.state == "waiting" and view.place is not None:
+        position, seconds = view.place
+        about = "" if seconds is None else f", {max(1, round(seconds))} s to go"
+        return f"number {position} in the queue{about}"
+    return "waiting for the first sound" if view.state == "waiting" else view.state
 
 
 def _count(number: int, noun: str) -> str:

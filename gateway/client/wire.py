@@ -26,11 +26,13 @@ class Frame(NamedTuple):
 ServerMessage = (
     events.SessionCreated
     | events.StreamCreated
+    | events.StreamQueued
     | events.StreamStarted
     | events.StreamMetadata
     | events.StreamGap
     | events.StreamCompleted
     | events.StreamFailed
+    | events.QuotaUpdated
     | events.Goaway
     | events.Pong
     | events.Error
@@ -41,12 +43,14 @@ _KNOWN: dict[str, msgspec.json.Decoder[Any]] = {
     for kind in (
         events.SessionCreated,
         events.StreamCreated,
+        events.StreamQueued,
         events.StreamStarted,
         events.AudioDelta,
         events.StreamMetadata,
         events.StreamGap,
         events.StreamCompleted,
         events.StreamFailed,
+        events.QuotaUpdated,
         events.Goaway,
         events.Pong,
         events.Error,

@@ -89,13 +89,19 @@ class _Attachment(Struct, frozen=True, kw_only=True):
 
 
 class StreamCreate(_Attachment, frozen=True, tag="stream.create", kw_only=True):
-    """Creates a stream and attaches to it."""
+    """Creates a stream and attaches to it; with `idempotency_key`, to the one that this very order made before."""
 
     input: InputSpec
     model: str | None = None
     mode: str = "stream"
     share: bool = False
     abandon: str | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def body(self) -> CreateBody:
+        """The same order as REST has it, and as it is known by its key."""
+        return CreateBody(self.input, self.model, self.mode, self.share, self.abandon)
 
 
 class StreamAttach(_Attachment, frozen=True, tag="stream.attach", kw_only=True):

@@ -20,7 +20,6 @@ from gateway.accounting import Once
 from gateway.errors import RequestError
 from gateway.model import StreamId, TenantId
 from gateway.protocol.events import StreamInfo
-from gateway.protocol.messages import CreateBody
 from gateway.quota.ledger import Ledger
 from gateway.relay.hub import Hub
 from gateway.relay.order import Order, RepeatedOrderError
@@ -37,7 +36,7 @@ _KEY = re.compile(r"[!-~]{1,255}")
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-def once_of(given: Sequence[str], body: CreateBody, visitor: Visitor) -> Once | None:
+def once_of(given: Sequence[str], body: msgspec.Struct, visitor: Visitor) -> Once | None:
     """What the order is known by, None without the header. Raises RequestError that names it."""
     if not given:
         return None

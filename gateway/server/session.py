@@ -9,17 +9,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
-from gateway.model import Position, Principal
+from gateway.model import Position, Principal, StreamId
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
 from gateway.relay.audiences import Place
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
+from gateway.relay.order import Order, RepeatedOrderError
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.stream import Stream, queued
 from gateway.relay.wishes import possible
@@ -28,6 +30,7 @@ from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.ordering import order_of, wishes
 from gateway.server.purchasing import bought
+from gateway.server.repeats import Repeats, once_of
 from gateway.server.seats import Seats
 from gateway.server.tickets import Permission
 from gateway.server.view import session_created, stream_info
@@ -54,6 +57,7 @@ class Services:
     new_id: Callable[[], str]
     admission: Admission
     seats: "Seats[ClientSession]"
+    repeats: Repeats
 
     async def let_in(self, visitor: Visitor) -> None:
         """Finds a newcomer's place, and spends a use of its ticket if that opens anything. Raises WavegateError."""
@@ -196,13 +200,7 @@ class ClientSession:
             order = order_of(message, principal, abandon, self._services.config.upstream.model)
             self._checked(message)
             with self._services.hub.place(principal.tenant) as place:
-                stream, _ = await bought(
-                    self._known,
-                    self._services.hub,
-                    self._services.tasks,
-                    order,
-                    self._services.config.quota.estimate_seconds,
-                )
+                stream = await self._ordered(order, message)
                 self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
                 if self._connection.conversation is self:
                     self._attach(stream, message, place)
@@ -214,6 +212,22 @@ class ClientSession:
         finally:
             self._worker = None
             self._work()
+
+    async def _ordered(self, order: Order, message: messages.StreamCreate) -> Stream:
+        """Buys, but not what was bought under this key before. Raises WavegateError."""
+        given = () if message.idempotency_key is None else (message.idempotency_key,)
+        order = replace(order, once=once_of(given, message.body, self._known))
+        hub, tasks, estimate = self._services.hub, self._services.tasks, self._services.config.quota.estimate_seconds
+
+        async def buy() -> tuple[Stream, bool]:
+            return await bought(self._known, hub, tasks, order, estimate)
+
+        info, _ = await self._services.repeats.order(order, self._base, buy)
+        stream_id = StreamId(info.id)
+        try:
+            return hub.get(order.tenant, stream_id)
+        except RequestError:
+            raise RepeatedOrderError(stream_id) from None
 
     def _authenticate(self, message: messages.Authenticate) -> None:
         """With a key, or with nothing: nobody is waited for."""
@@ -241,7 +255,8 @@ class ClientSession:
             self._work()
 
     def _newcomer(self, message: messages.Authenticate) -> Visitor:
-        return self._services.tenants.visitor(Credentials(message.key, message.ticket), origin=self._origin)
+        given = Credentials(message.key, message.ticket)
+        return self._services.tenants.visitor(given, origin=self._origin, host=urlsplit(self._base).netloc)
 
     def _welcome(self, visitor: Visitor) -> None:
         self._services.seats.take(visitor.principal.tenant, self)

@@ -49,6 +49,9 @@ def run(*arguments: str) -> int:
         ("check-config",),
         ("listen",),
         ("listen", "--prompt", "a", "--stream", "b"),
+        ("listen", "--stream", "b", "--since", "noon"),
+        ("listen", "--stream", "b", "--since", "-1"),
+        ("listen", "--stream", "b", "--since", "inf"),
         ("listen", "--prompt", "a", "--key", "k", "--ticket", "t"),
         ("ticket", "--ttl", "soon"),
         ("simulate", "--speed", "fast"),
@@ -284,13 +287,47 @@ def test_listening_passes_on_what_was_said(
     assert run("listen", "--lyrics-file", str(lyrics), "-o", "-") == 4
     assert run("listen", "--server", "http://s", "--stream", "st_1") == 4
     assert run("listen", "--ticket", "wt_1", "--stream", "st_1") == 4
-    nothing = {"ticket": None, "prompt": None, "lyrics": None, "stream_id": None, "format": "mp3", "output": None}
+    assert run("listen", "--text", "t", "--voice", "v", "--model", "m", "--idempotency-key", "o-1") == 4
+    assert run("listen", "--stream", "st_1", "--since", "live") == 4
+    assert run("listen", "--stream", "st_1", "--since", "9.5") == 4
+    assert {options.pop("measuring") for _, options in heard} == {cli._measuring}
+    nothing = dict.fromkeys(
+        ("ticket", "prompt", "lyrics", "text", "voice", "model", "stream_id", "output", "idempotency_key")
+    )
+    nothing |= {"format": "mp3", "since": "start"}
+    speech = nothing | {"text": "t", "voice": "v", "model": "m", "idempotency_key": "o-1"}
     assert heard == [
         (("http://127.0.0.1:8080", "k"), nothing | {"prompt": "p", "format": "wav", "output": Path("out.wav")}),
         (("http://127.0.0.1:8080", "from environment"), nothing | {"lyrics": "夜空\n", "output": "-"}),
         (("http://s", "from environment"), nothing | {"stream_id": "st_1"}),
         (("http://127.0.0.1:8080", None), nothing | {"ticket": "wt_1", "stream_id": "st_1"}),
+        (("http://127.0.0.1:8080", "from environment"), speech),
+        (("http://127.0.0.1:8080", "from environment"), nothing | {"stream_id": "st_1", "since": "live"}),
+        (("http://127.0.0.1:8080", "from environment"), nothing | {"stream_id": "st_1", "since": 9.5}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--prompt", "p", "--voice", "v"), "--voice goes with --text"),
+        (("--text", "t", "--model", "m"), "say which with --voice"),
+        (("--prompt", "p", "--since", "live"), "--since goes with --stream"),
+        (("--stream", "s", "--model", "m"), "--model does not go with --stream"),
+    ],
+)
+def test_options_that_would_do_nothing_are_a_mistake(
+    flags: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rather than a song that is not what was asked for."""
+    assert run("listen", "--key", "k", *flags) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_what_is_heard_is_measured_where_it_can_be() -> None:
+    """The picture's levels come from the codec room."""
+    assert cli._measuring("audio/mpeg", 48000, 2) is not None
+    assert cli._measuring("audio/flac", 48000, 2) is None
 
 
 def test_listening_takes_a_key(capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,8 +363,9 @@ def test_a_ticket_is_all_that_standard_output_gets(
     assert run("ticket", "--key", "k") == 0
     assert capsys.readouterr() == ("wt_1\n", "good until 1970-01-01T00:00:00+00:00, once; it is shown only here\n")
     monkeypatch.setenv("WAVEGATE_KEY", "from environment")
-    assert run("ticket", "--server", "http://s", "--stream", "st_1", "--ttl", "5") == 0
-    assert asked == [("http://127.0.0.1:8080", "k", None, 60), ("http://s", "from environment", "st_1", 5)]
+    assert run("ticket", "--server", "http://s", "--stream", "st_1", "--ttl", "5", "--uses", "0") == 0
+    assert "as often as you like" in capsys.readouterr().err
+    assert asked == [("http://127.0.0.1:8080", "k", None, 60, 1), ("http://s", "from environment", "st_1", 5, 0)]
 
 
 @pytest.mark.parametrize(("code", "ends"), [("bad_credentials", 1), ("unreachable", 1), ("invalid_server", 2)])

@@ -7,6 +7,7 @@ wishes have been checked. The other side is a scripted gateway on a real socket.
 import asyncio
 import io
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,98 @@ async def test_a_song_is_ordered_and_kept(stand_in: Any, here: Path) -> None:
     assert await asyncio.to_thread(path.read_bytes) == b"".join(stand_in.payloads)
     assert "song-stream-1.mp3 · 0:01 · 4 kB · sha256 verified" in err.getvalue()
     assert "Play it" in err.getvalue()
+
+
+async def test_a_text_is_said_by_whoever_is_asked(stand_in: Any, here: Path) -> None:
+    """Model and voice as given; without them the ones that every gateway has."""
+    orders = []
+
+    async def say(talk: Any) -> None:
+        orders.append(await talk.hello())
+        await talk.created()
+        await talk.started()
+        await talk.frames(*range(10))
+        await talk.completed()
+
+    for wishes in ({}, {"voice": "Cherry", "model": "qwen3-tts-flash", "idempotency_key": "order-1"}):
+        stand_in.script(say)
+        assert await run(stand_in, io.StringIO(), text="The gates open.", **wishes) == 0
+    told = [(order["model"], order["input"]["text"], order["input"]["voice"]) for order in orders]
+    assert told == [
+        ("cosyvoice-v3-flash", "The gates open.", "longanyang"),
+        ("qwen3-tts-flash", "The gates open.", "Cherry"),
+    ]
+    assert orders[1]["idempotency_key"] == "order-1"
+
+
+async def test_a_song_is_joined_where_its_listener_wants(stand_in: Any, here: Path) -> None:
+    """The place is passed on."""
+    heard = []
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        heard.append(await talk.hello())
+        await talk.started(5)
+        await talk.frames(*range(5, 10))
+        await talk.completed()
+
+    assert await run(stand_in, io.StringIO(), stream_id="stream-1", since=12.5) == 0
+    assert heard[0]["since"]["seconds_ago"] == 12.5
+
+
+async def test_the_sound_is_measured_where_there_is_a_picture(stand_in: Any, here: Path) -> None:
+    """Every payload in order, on a terminal; elsewhere nothing is decoded for nobody."""
+    measured: list[bytes] = []
+
+    class Measure:
+        def feed(self, payload: bytes) -> list[Any]:
+            measured.append(payload)
+            return []
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for err in (io.StringIO(), Terminal()):
+        stand_in.script(sing)
+        assert measured == []
+        assert await run(stand_in, err, prompt="rain", measuring=lambda *form: Measure()) == 0
+    assert measured == stand_in.payloads
+
+
+async def test_an_interruption_is_a_line_in_a_log(stand_in: Any, here: Path) -> None:
+    """What happened and when it goes on, and the song is whole."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.begin(0)
+        await talk.close(1012, "going_away;retry_after_ms=10")
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.started(1)
+        await talk.frames(*range(1, 10))
+        await talk.completed()
+
+    err = io.StringIO()
+    assert await run(stand_in, err, prompt="rain") == 0
+    assert err.getvalue().splitlines()[0] == "stream-1: The gateway is restarting. Again in 0.0 s."
+
+
+async def test_a_polite_end_is_as_good_as_ctrl_c(stand_in: Any, here: Path) -> None:
+    """SIGTERM ends it in words and with the file whole, and is nobody's any more afterwards."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.begin(*range(3))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    err = io.StringIO()
+    assert await run(stand_in, err, prompt="rain") == 1
+    assert err.getvalue().splitlines()[0] == "Stopped."
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 async def test_bare_samples_come_with_what_they_are(stand_in: Any, here: Path) -> None:
@@ -156,8 +249,8 @@ async def test_ctrl_c_keeps_what_was_heard_and_says_so(
     written = asyncio.Event()
     write = Output.write
 
-    async def watched(output: Output, data: bytes) -> None:
-        await write(output, data)
+    async def watched(output: Output, data: bytes, then: Any = None) -> None:
+        await write(output, data, then)
         if output.bytes == 2000:
             written.set()
 
@@ -217,7 +310,8 @@ class Screen(io.BytesIO):
     ("options", "words"),
     [
         ({}, "which stream"),
-        ({"prompt": "a", "stream_id": "b"}, "one of the two"),
+        ({"prompt": "a", "stream_id": "b"}, "one of them"),
+        ({"text": "a", "stream_id": "b"}, "one of them"),
         ({"prompt": "a", "output": Path("missing/x.mp3")}, "missing/x.mp3"),
         ({"prompt": "a", "output": Path()}, "Nothing can be written"),
         ({"prompt": "a", "output": "-", "out": Screen()}, "terminal"),

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from gateway.client.errors import ClientError
+from gateway.client.event import Interruption, State
+from gateway.client.meter import Meter
 from gateway.client.progress import Progress
-from gateway.client.song import State
 from gateway.client.statistics import Statistics
 from gateway.client.terminal import HIDE_CURSOR, SHOW_CURSOR
+from gateway.protocol.events import FormatInfo, StreamQueued
 
 
 class Log(io.StringIO):
@@ -41,6 +44,7 @@ class Told:
     title = "Rain"
     state = State.RECEIVING
     statistics = Statistics(seconds=2.0, bytes=64_000, frames=20)
+    queued: StreamQueued | None = None
 
 
 def progress(err: io.StringIO, **environment: str) -> Progress:
@@ -137,3 +141,73 @@ def test_the_width_is_the_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     shown.song = song
     shown.finish()
     assert any(len(line) == 38 for line in err.getvalue().replace("\x1b[K", "").splitlines())
+
+
+@pytest.mark.parametrize(
+    ("queued", "later", "place"),
+    [
+        (StreamQueued("s", 3, None), 10.0, (3, None)),
+        (StreamQueued("s", 3, 8000), 2.0, (3, 6.0)),
+        (StreamQueued("s", 3, 1000), 2.0, (3, 0.0)),
+        (StreamQueued("s", 1, 8000), 2.0, (1, 6.0)),
+        (StreamQueued("s", 1, 1000), 2.0, None),
+    ],
+)
+def test_a_place_in_the_queue_is_counted_down(
+    queued: StreamQueued, later: float, place: tuple[int, float | None] | None
+) -> None:
+    """From when it was told; who is first, and whose time has come, stands in no queue any more."""
+    clock = {"now": 100.0}
+    song: Any = Told()
+    shown = Progress(io.StringIO(), lambda: clock["now"], {})
+    shown.song, song.queued = song, queued
+    shown.view()
+    clock["now"] += later
+    assert shown.view().place == place
+
+
+def test_an_interruption_is_told_once_in_a_log_and_shown_in_a_picture() -> None:
+    """Why, and when it goes on; nothing of it before there is a song."""
+    broken = Interruption(ClientError("connection_lost", "The connection was lost."), 0.25)
+    song: Any = Told()
+    song.state = State.RECONNECTING
+    log, terminal = io.StringIO(), Terminal()
+    for err in (log, terminal):
+        shown = progress(err)
+        shown.interrupted(broken)
+        assert err.getvalue() == ""
+        shown.song = song
+        shown.interrupted(broken)
+        shown.finish()
+    assert log.getvalue() == "st-1: The connection was lost. Again in 0.2 s.\n"
+    assert "The connection was lost." in terminal.getvalue()
+
+
+def test_sentences_are_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal; a log has them on one line."""
+    sentence = "All streams this tenant may run at once are running: wait for one to end, or cancel one of them now."
+    for err, lines in ((Log(), 1), (Terminal(), 2)):
+        progress(err, NO_COLOR="1").explain(sentence, style="31")
+        assert len(err.getvalue().splitlines()) == lines
+        assert err.getvalue().split() == sentence.split()
+
+
+def test_what_was_measured_is_in_the_picture() -> None:
+    """The song's peaks and its level, in the place of a bare bar."""
+
+    class Level:
+        peak, rms = (0.5,), (0.25,)
+
+    class Measure:
+        def feed(self, payload: bytes) -> list[Any]:
+            return [Level()] * 40
+
+    meter = Meter(lambda *form: Measure())
+    meter.feed(FormatInfo("mp3", "audio/mpeg", 48000, 1, None), b"x")
+    err = Terminal()
+    shown = Progress(err, lambda: 0.0, {"NO_COLOR": "1"}, meter)
+    song: Any = Told()
+    shown.song = song
+    shown.finish()
+    assert "█" in err.getvalue()
+    assert "-12 dB" in err.getvalue()

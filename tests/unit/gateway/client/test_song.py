@@ -6,6 +6,7 @@ The other side is a scripted gateway on a real socket. What happens when it brea
 
 import asyncio
 import base64
+import hashlib
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gateway.client.errors import ClientError
-from gateway.client.song import State
+from gateway.client.event import Interruption, State
+from gateway.client.wire import Frame
 from gateway.model import Flag, Position
 from gateway.protocol import events
 
@@ -215,3 +217,171 @@ async def test_the_json_framing_is_heard_alike(stand_in: Any) -> None:
     song = await stand_in.client().create(prompt="rain", framing="json")
     assert await stand_in.hear(song) == stand_in.payloads
     assert song.verified is True
+
+
+BUDGET = events.QuotaBudget(5, 1, 4, None)
+QUOTA = events.QuotaUpdated(BUDGET, BUDGET, BUDGET, BUDGET, [])
+
+
+async def test_events_are_all_that_happens_in_its_order(stand_in: Any) -> None:
+    """Queue, start, frames, news, gaps, the budget, an interruption and the end, each once; `song` keeps the last."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.created()
+        await talk.say(events.StreamQueued("stream-1", 2, 1500))
+        await talk.say(QUOTA)
+        await talk.started()
+        await talk.frames(0)
+        await talk.say(events.StreamMetadata("stream-1", 0.1, listeners=2))
+        await talk.say(events.Goaway(5000, 300))
+        await talk.close(1001)
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.started(3)
+        await talk.say(events.StreamGap("stream-1", 1, 3, "retention"))
+        await talk.frames(*range(3, 10))
+        await talk.completed()
+
+    song = await stand_in.order()
+    told, states = [], []
+    async for event in song.events():
+        told.append(type(event).__name__)
+        states.append((event, song.state, song.queued, song.quota))
+    assert told == [
+        "StreamQueued",
+        "QuotaUpdated",
+        "StreamStarted",
+        "Frame",
+        "StreamMetadata",
+        "Goaway",
+        "Interruption",
+        "StreamStarted",
+        "StreamGap",
+        *["Frame"] * 7,
+        "StreamCompleted",
+    ]
+    assert states[0][2] == events.StreamQueued("stream-1", 2, 1500)
+    assert states[1][3] == QUOTA == song.quota
+    assert states[2][2] is None
+    interruption = states[6][0]
+    assert isinstance(interruption, Interruption)
+    assert (interruption.error.code, interruption.error.close_code, interruption.delay) == ("going_away", 1001, 0.3)
+    assert states[6][1] is State.RECONNECTING
+    assert (song.state, song.verified, song.sha256) == (State.COMPLETED, None, None)
+
+
+async def test_frames_and_events_may_be_asked_for_in_turns(stand_in: Any) -> None:
+    """They are one sequence: what one has given, the other does not give again."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.begin(*range(10))
+        await talk.completed()
+
+    song = await stand_in.order()
+    following = song.events()
+    assert isinstance(await anext(following), events.StreamStarted)
+    first = await anext(song)
+    second = await anext(following)
+    assert isinstance(second, Frame)
+    assert [first.payload, second.payload, *await stand_in.hear(song)] == stand_in.payloads
+    assert [event async for event in following] == []
+
+
+async def test_a_goodbye_holds_for_a_connection_that_just_goes(stand_in: Any) -> None:
+    """A gateway that said when to come back, and was killed before its close, is given that time."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.begin(0)
+        await talk.say(events.Goaway(5000, 300))
+        await talk.say(events.StreamMetadata("stream-1", 0.1, listeners=2))
+        await talk.hear()
+        talk.cut()
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.started(1)
+        await talk.frames(*range(1, 10))
+        await talk.completed()
+
+    song = await stand_in.order()
+    async for event in song.events():
+        if isinstance(event, events.StreamMetadata):
+            await song.cancel()  # the gateway hears it and cuts
+    assert song.verified is True
+    assert stand_in.slept == [0.55]
+
+
+async def test_what_was_told_before_the_answer_is_not_lost(stand_in: Any) -> None:
+    """News that overtakes the answer to an order is the first that its listener sees."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.say(QUOTA)
+        await talk.created()
+        await talk.started()
+
+    song = await stand_in.order()
+    assert song.quota == QUOTA
+    following = song.events()
+    assert await anext(following) == QUOTA
+    assert isinstance(await anext(following), events.StreamStarted)
+    await song.close()
+
+
+async def test_a_song_can_be_read_whole(stand_in: Any) -> None:
+    """One call for who wants a file; its hash is what the gateway announced."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.begin(*range(10))
+        await talk.completed()
+
+    async with await stand_in.order() as song:
+        data = await song.read()
+    assert data == b"".join(stand_in.payloads)
+    assert song.sha256 == song.completed.sha256 == hashlib.sha256(data).hexdigest()
+
+
+async def test_a_block_that_ends_stops_listening(stand_in: Any) -> None:
+    """Whatever is still to come, and whatever was kept for who would ask."""
+    closed = asyncio.Event()
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.started()
+        await talk.socket.wait_closed()
+        closed.set()
+
+    async with await stand_in.client().attach("stream-1") as song:
+        pass
+    async with asyncio.timeout(WITHIN):
+        await closed.wait()
+    assert (song.state, [event async for event in song.events()]) == (State.ENDED, [])
+
+
+async def test_a_song_that_was_forgotten_says_what_was_heard_of_it(stand_in: Any) -> None:
+    """Whoever was in the middle of it is told more than that there is no such stream."""
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.begin(0, 1)
+        talk.cut()
+
+    @stand_in.script
+    async def _(talk: Any) -> None:
+        await talk.hello()
+        await talk.refuse("stream_not_found")
+
+    error = await stand_in.failure(await stand_in.order())
+    assert (error.code, error.close_code) == ("stream_not_found", 4004)
+    assert error.message.startswith("This is stream_not_found. It was there before:")
+    assert "s of it were heard" in error.message

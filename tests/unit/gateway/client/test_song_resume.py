@@ -11,7 +11,7 @@ import pytest
 
 from gateway.client.connection import Connection
 from gateway.client.ending import ABNORMAL, Ending
-from gateway.client.song import State
+from gateway.client.event import State
 from gateway.protocol import events
 from gateway.protocol.messages import StreamAttach
 

@@ -5,14 +5,16 @@ is shown. No terminal is involved.
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from gateway.client.brush import Brush
+from gateway.client.meter import Loudness
 from gateway.client.statistics import Statistics
 from gateway.client.terminal import (
     HIDE_CURSOR,
     SHOW_CURSOR,
-    Brush,
     Canvas,
     View,
     bar,
@@ -90,9 +92,10 @@ def test_a_completed_song_has_a_full_bar() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int, state: str) -> None:
     """Wide characters and long ids included, nothing wraps."""
     numbers = Statistics(1.0, 9.0, 5000.0, 99_000_000, 9000, 100.0, 20000, 12, 3, 4)
-    view = View(state, "城市夜雨" * 20, "stream-" + "x" * 60, 12.0, True, numbers)
-    lines = picture(view, width, PLAIN)
-    assert max(columns(line) for line in lines) <= width
+    view = View(state, "城市夜雨" * 20, "stream-" + "x" * 60, 12.0, True, numbers, (12, 345.6), "Why?" * 20)
+    measured = replace(view, peaks=[0.5] * 9000, loudness=Loudness((0.5, 0.5), (0.9, 0.9)))
+    for moment in (view, measured):
+        assert max(columns(line) for line in picture(moment, width, PLAIN)) <= width
 
 
 def test_colours_change_nothing_but_colours() -> None:
@@ -175,3 +178,47 @@ def test_the_cursor_comes_back_once() -> None:
     canvas.redraw(["one"], 80)
     assert canvas.leave() == SHOW_CURSOR
     assert canvas.leave() == ""
+
+
+LOUD = Loudness((0.25, 0.25), (0.5, 0.5))
+
+
+def test_a_song_that_is_measured_has_its_landscape_and_its_level() -> None:
+    """Two rows and a meter a channel at 80 columns, one row on a narrow terminal, only the landscape at the end."""
+    view = View("receiving", numbers=RUNNING, peaks=[0.5] * 430, loudness=LOUD)
+    text = shown(view)
+    assert text.split("\n")[2:6] == [
+        f"       {'█' * 47}",
+        f"  0:43 {'█' * 47}{'─' * 19} 1:00",
+        f"     L {'━' * 47}{'─' * 7}╸{'─' * 8}  -12 dB",
+        f"     R {'━' * 47}{'─' * 7}╸{'─' * 8}  -12 dB",
+    ]
+    assert shown(view, 44).count("█") == 21
+    done = shown(View("completed", numbers=RUNNING, peaks=[0.5] * 430, loudness=LOUD))
+    assert "dB" not in done
+    assert "█" * 66 in done
+    assert "█" not in shown(view, 24)
+
+
+def test_what_is_behind_stands_behind_the_landscape() -> None:
+    """As in the bar."""
+    numbers = Statistics(seconds=10.0, bytes=1, frames=1, behind=10.0)
+    assert f"{'█' * 22}{'╍' * 22}{'─' * 22} 0:30" in shown(View("receiving", numbers=numbers, peaks=[0.5] * 100))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [((3, None), "number 3 in the queue ·"), ((2, 12.4), "number 2 in the queue, 12 s to go ·"), (None, "first sound")],
+)
+def test_the_queue_is_told(place: tuple[int, float | None] | None, words: str) -> None:
+    """Where it stands, and for how long if that is known."""
+    assert words in shown(View("waiting", place=place))
+    assert words.rstrip(" ·") in plain(View("waiting", place=place))
+
+
+def test_a_lost_connection_says_why_while_it_lasts() -> None:
+    """And not afterwards."""
+    assert "  The connection was lost.\n" in shown(
+        View("reconnecting", why="The connection was lost.", numbers=RUNNING)
+    )
+    assert "lost" not in shown(View("receiving", why="The connection was lost.", numbers=RUNNING))

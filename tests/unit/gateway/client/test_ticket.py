@@ -24,7 +24,7 @@ async def asked(answer: web.Response, seen: list[Any] | None = None, **options: 
 
     async with served(web.post("/below/v1/tickets", handle)) as port:
         return await asyncio.to_thread(
-            mint, f"http://127.0.0.1:{port}/below", options.get("key", "k"), options.get("stream"), 30
+            mint, f"http://127.0.0.1:{port}/below", options.get("key", "k"), options.get("stream"), 30, 0
         )
 
 
@@ -32,21 +32,21 @@ def document(**fields: Any) -> web.Response:
     return web.Response(text=json.dumps(fields))
 
 
-@pytest.mark.parametrize(
-    ("stream", "wanted"), [(None, {"ttl_seconds": 30}), ("st_1", {"ttl_seconds": 30, "stream_id": "st_1"})]
-)
-async def test_what_is_asked_for(stream: str | None, wanted: dict[str, Any]) -> None:
+@pytest.mark.parametrize("stream", [None, "st_1"])
+async def test_what_is_asked_for(stream: str | None) -> None:
     """With the key in the header and the path of the server in front."""
     seen: list[Any] = []
     assert await asked(document(ticket="wt_x", expires_at=7), seen, stream=stream) == ("wt_x", 7)
-    assert seen == ["Bearer k", wanted]
+    bearer, wanted = seen
+    assert bearer == "Bearer k"
+    assert (wanted["ttl_seconds"], wanted["stream_id"], wanted["uses"], wanted["allow"]) == (30, stream, 0, ["listen"])
 
 
 async def test_a_refusal_is_the_gateways_own() -> None:
     """Its code and its sentence."""
     body = {"code": "bad_credentials", "message": "This key is not known here.", "retryable": False}
     with pytest.raises(ClientError, match="not known here") as refused:
-        await asked(document(error=body))
+        await asked(web.Response(status=401, text=json.dumps({"error": body})))
     assert refused.value.code == "bad_credentials"
 
 
@@ -71,6 +71,6 @@ async def test_what_is_no_gateway_is_called_so(text: str) -> None:
 def test_what_cannot_be_asked(server: str, key: str, code: str) -> None:
     """Nobody there, or nothing that can be sent."""
     with pytest.raises(ClientError) as refused:
-        mint(server, key, None, 60)
+        mint(server, key, None, 60, 1)
     assert refused.value.code == code
     assert "secret" not in refused.value.message

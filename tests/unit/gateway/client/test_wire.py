@@ -29,6 +29,8 @@ def delta(**changes: Any) -> str:
     "message",
     [
         events.SessionCreated("id", "acme", {"listeners": 1}, 1.0),
+        events.StreamQueued("s", 3, None),
+        events.QuotaUpdated(*[events.QuotaBudget(5, 1.5, 3.5, None)] * 4, warnings=["concurrent_streams"]),
         events.StreamStarted("s", 1, 2, 3, events.FormatInfo("mp3", "audio/mpeg", 48000, 2, None), ref="r"),
         events.StreamMetadata("s", 1.0, listeners=3),
         events.StreamGap("s", 1, 2, "lag"),
