@@ -173,7 +173,14 @@ class Queued:
     eta_seconds: float | None
 
 
-SourceEvent = Accepted | AudioDelta | Finished | Queued
+@dataclass(frozen=True, slots=True)
+class TriedAgain:
+    """The provider has failed before the first sound, and is asked again: this is try number `attempt`, from 2."""
+
+    attempt: int
+
+
+SourceEvent = Accepted | AudioDelta | Finished | Queued | TriedAgain
 
 
 # -- what a listener hears -------------------------------------------------------------------------------------------

@@ -38,12 +38,16 @@ class Audience(Protocol):
 
 
 class Tally:
-    """What was written through one door and is not in the metrics yet, which hear of it once a fan-out."""
+    """What was written through one door and is not in the metrics yet, which hear of it once a fan-out.
 
-    __slots__ = ("chunks", "size")
+    `listeners` are those who hear by way of it now.
+    """
+
+    __slots__ = ("chunks", "listeners", "size")
 
     def __init__(self) -> None:
         self.chunks = 0
+        self.listeners = 0
         self.size = 0
 
 
@@ -232,6 +236,11 @@ class Channel:
     # -- the listening side ----------------------------------------------------------------------------------------
 
     @property
+    def size(self) -> int:
+        """Bytes of all that ever was in it, init first."""
+        return self._total_bytes
+
+    @property
     def retained(self) -> Sequence[Chunk]:
         """All that is kept, oldest first."""
         return self._chunks
@@ -292,6 +301,11 @@ class Channel:
     def tally(self, door: str) -> Tally:
         """Where listeners at this door count what they are sent."""
         return self._tallies.setdefault(door, Tally())
+
+    @property
+    def doors(self) -> dict[str, int]:
+        """How many listen by way of each door."""
+        return {door: tally.listeners for door, tally in self._tallies.items() if tally.listeners}
 
     def flush_tallies(self) -> None:
         """Hands the counts to the metrics."""

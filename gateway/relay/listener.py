@@ -6,11 +6,13 @@ Invariant: no queue and no task; chunks go out in order, each once; what is skip
 It must not know what kind of transport it has.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
+from typing import cast
 
 from gateway.errors import LimitError, ServiceError, WavegateError
-from gateway.model import Flag, Position
+from gateway.model import Chunk, Flag, Position
 from gateway.relay.channel import Channel
 from gateway.relay.ports import ListenerTransport
 
@@ -35,6 +37,7 @@ class Listener:
     __slots__ = (
         "_begun",
         "_caught_up",
+        "_direct",
         "_form",
         "_here",
         "_line",
@@ -69,12 +72,19 @@ class Listener:
         self._wanted = wanted
         self._tally = channel.tally(transport.name)
         self._line = transport.line
-        self._form = transport.form
+        # None, for a door that is to see every chunk, is never called: `_near` stays False.
+        self._form = cast("Callable[[Chunk], bytes]", transport.form)
+        self._direct = transport.form is not None
 
     @property
     def position(self) -> Position:
         """The next chunk this listener will get."""
         return self.channel.position(self.next)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has been told what follows: until then it lags behind nothing."""
+        return self._begun
 
     @property
     def lag_seconds(self) -> float:
@@ -86,6 +96,7 @@ class Listener:
         """Enters the channel and takes what it holds, at once and never paced."""
         channel = self.channel
         channel.listeners[self] = None
+        self._tally.listeners += 1
         self._here = True
         channel.recorder.listener_joined(self.transport.name, channel.format.codec)
         self.pump()
@@ -97,6 +108,7 @@ class Listener:
             return
         self._here = self._near = False
         del channel.listeners[self]
+        self._tally.listeners -= 1
         channel.flush_tallies()
         channel.recorder.listener_left(self.transport.name, channel.format.codec)
 
@@ -138,7 +150,7 @@ class Listener:
             self._begin()
         while self._here and self._line.writable:
             if self.next >= channel.end:
-                self._caught_up = self._near = True
+                self._caught_up, self._near = True, self._direct
                 if channel.outcome is not None:
                     self.leave()
                     transport.ended(channel.outcome)

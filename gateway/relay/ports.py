@@ -142,8 +142,11 @@ class ListenerTransport(Protocol):
         ...
 
     @property
-    def form(self) -> Callable[[Chunk], bytes]:
-        """What a chunk looks like on that line; the same as long as it lives."""
+    def form(self) -> Callable[[Chunk], bytes] | None:
+        """What a chunk looks like on that line; the same as long as it lives.
+
+        None where no two listeners' bytes are alike: then every chunk comes by `send`.
+        """
         ...
 
     def started(self, at: Position, form: StreamFormat, number: int, init: Chunk | None) -> None:

@@ -21,6 +21,7 @@ from gateway.model import (
     SourceEvent,
     Status,
     StreamId,
+    TriedAgain,
 )
 from gateway.protocol.events import StreamMetadata, StreamQueued, encode
 from gateway.protocol.frames import text_message
@@ -33,6 +34,7 @@ from gateway.relay.outcome import Bill
 from gateway.relay.ports import Source
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.renditions import Renditions, Workshop
+from gateway.relay.titles import Titles, title_of
 from transcode.formats import FORMATS
 
 logger = logging.getLogger("wavegate.stream")
@@ -71,8 +73,10 @@ class Stream:
         self.place: Queued | None = None
         self.error: WavegateError | None = None
         self.request_id: str | None = None
+        self.tries = 1
         self.simulated: bool | None = None
         self.lyrics = request.lyrics
+        self.titles = Titles(title_of(request.words, request.model))
         self.bill = Bill(0.0, settled=False)
         self.attention = Attention(order.grace, instruments.now)
         self.account = account
@@ -93,11 +97,8 @@ class Stream:
 
     @property
     def title(self) -> str:
-        """A line to show for it: the first line of its words."""
-        words = self.request.words
-        lines = [line.strip() for line in words.splitlines() if line.strip() and not line.strip().startswith("[")]
-        first = lines[0] if lines else self.request.model
-        return first if len(first) <= 80 else first[:79] + "…"
+        """A line to show for it: the first line of its words, as far as they are known."""
+        return self.titles.newest
 
     @property
     def received_seconds(self) -> float:
@@ -152,9 +153,9 @@ class Stream:
         """
         listeners, now = self.listeners, self._instruments.now()
         told, facts = self._announced
-        if facts == (self.lyrics, self.status) and (told == listeners or now < self._count_again):
+        if facts == (self.lyrics, self.title, self.status) and (told == listeners or now < self._count_again):
             return
-        self._announced = listeners, (self.lyrics, self.status)
+        self._announced = listeners, (self.lyrics, self.title, self.status)
         self._count_again = now + listeners / CROWD_TOLD_A_SECOND
         news = StreamMetadata(self.id, self.received_seconds, listeners=listeners, title=self.title)
         if self.lyrics:
@@ -240,9 +241,13 @@ class Stream:
             self.status, self.place = Status.RUNNING, None
             self.request_id = event.request_id
             self.simulated = event.simulated
+        elif isinstance(event, TriedAgain):
+            self.tries = event.attempt
         else:
             self._finished = event
-            self.lyrics = event.lyrics or self.lyrics
+            if event.lyrics:
+                self.lyrics = event.lyrics
+                self.titles.settle(title_of(event.lyrics, self.title))
 
     async def _end(self, error: WavegateError | None) -> None:
         """One place where the bill is settled and everybody is told, whatever ended the stream."""

@@ -77,7 +77,7 @@ def generation_info(generation: Generation, request: GenerationRequest, base: st
 def _urls(stream_id: StreamId, form: str, base: str) -> events.Urls:
     return events.Urls(
         audio=f"{base}/v1/streams/{stream_id}/audio.{form}",
-        hls=None,
+        hls=f"{base}/v1/streams/{stream_id}/hls/index.m3u8",
         ws=f"ws{base.removeprefix('http')}/v1/ws",
     )
 

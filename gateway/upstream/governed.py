@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.errors import UpstreamError
 from gateway.log import event as log_event
-from gateway.model import Accepted, AudioDelta, Finished, GenerationRequest, SourceEvent, TenantId
+from gateway.model import Accepted, AudioDelta, Finished, GenerationRequest, SourceEvent, TenantId, TriedAgain
 from gateway.upstream.body import soon, until
 from gateway.upstream.governor import Governor
 from gateway.upstream.keys import KeyRefusedError
@@ -59,7 +59,7 @@ class GovernedSource:
         """One generation, asked for with the first event. It ends with Finished, else with UpstreamError.
 
         Queued comes while it has to wait, also before another try. Accepted comes again when another try has another
-        name at the provider: the newest counts.
+        name at the provider: the newest counts; TriedAgain comes before each that is counted.
         """
         async with aclosing(self._told(request, tenant)) as events:
             yield events
@@ -92,8 +92,8 @@ class GovernedSource:
             delay = self._next_try(failure, attempt, elapsed, heard)
             if delay is None:
                 raise failure
-            if not isinstance(failure, KeyRefusedError):
-                attempt += 1
+            another_key = isinstance(failure, KeyRefusedError)
+            attempt += not another_key
             self._recorder.upstream_retry()
             log_event(
                 logger,
@@ -104,6 +104,8 @@ class GovernedSource:
                 attempt=attempt,
                 in_seconds=round(delay, 3),
             )
+            if not another_key:
+                yield TriedAgain(attempt)
             await asyncio.sleep(delay)
             within = max(0.0, self._policy.seconds - elapsed - delay)
 

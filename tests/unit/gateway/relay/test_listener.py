@@ -284,7 +284,10 @@ def test_listeners_are_counted() -> None:
     channel = open_channel(recorder=recorder)
     first = listen(channel, Pipe())
     listen(channel, Pipe())
+    assert channel.doors == {"pipe": 2}
     first.leave()
+    first.leave()
+    assert channel.doors == {"pipe": 1}
     value = recorder.registry.get_sample_value
     assert value("wavegate_listeners", {"transport": "pipe", "codec": "mp3"}) == 1.0
     assert value("wavegate_listener_joins_total") == 2.0
@@ -310,3 +313,25 @@ def test_lost_sound_is_told_where_it_is_missing() -> None:
     told = [("chunk", 0), ("chunk", 1), ("gap", 2, 2, "corrupt"), ("chunk", 2), ("chunk", 3)]
     for pipe in (live, late):
         assert [said for said in pipe.said if said[0] in ("chunk", "gap")] == told
+
+
+class Counting(Pipe):
+    """A transport whose bytes are its own: it takes chunks by `send` alone, and nothing goes past it to its sink."""
+
+    form = None  # type: ignore[assignment]  # as the port allows it
+
+    def write(self, chunk: object) -> None:
+        raise AssertionError("it would not be seen")
+
+
+def test_a_door_may_see_every_chunk() -> None:
+    """Where no two listeners' bytes are alike: while catching up, at the live edge, and when there is room again."""
+    channel, pipe = open_channel(), Counting(room=350)
+    grow(channel, 2)
+    listener = listen(channel, pipe)
+    grow(channel, 2)
+    assert seqs(pipe) == [0, 1, 2, 3]
+    grow(channel, 3)
+    drain(listener, pipe)
+    grow(channel, 2)
+    assert seqs(pipe) == list(range(9))

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.accounting import Traffic
-from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status
+from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, Status, TriedAgain
 from gateway.relay.account import Account
 from gateway.relay.order import Order
 from gateway.relay.stream import Stream
@@ -192,6 +192,11 @@ async def test_news_are_told_when_there_are_any(tasks: asyncio.TaskGroup) -> Non
     await until(lambda: stream.lyrics is not None)
     stream.announce()
     assert [one.get("lyrics") for one in news(pipe)] == [None, None, "La la"]
+    assert [one["title"] for one in news(pipe)] == ["A quiet song", "A quiet song", "La la"]
+    assert {stream.titles.at(second) for second in (0.0, 0.5)} == {"La la"}, "also for those who come later"
+    stream.titles.begin(0.4, "Coda")
+    stream.announce()
+    assert news(pipe)[-1]["title"] == stream.title == "Coda"
     assert news(pipe)[-1]["pts"] == pytest.approx(20 * FRAME_SECONDS)
     end.set()
     await within(stream.wait())
@@ -230,7 +235,7 @@ async def test_audio_behind_the_last_word_is_taken_all_the_same(tasks: asyncio.T
 async def test_a_stream_that_waits_tells_its_place(tasks: asyncio.TaskGroup) -> None:
     """Listeners are told the position and the estimate, the status says queued, and running once it has begun."""
     hold = asyncio.Event()
-    source = ScriptedSource(Queued(3, 1.5), Queued(2, None), hold, *ALL)
+    source = ScriptedSource(Queued(3, 1.5), TriedAgain(2), Queued(2, None), hold, *ALL)
     stream, pipe = new_stream(), Pipe()
     listen(stream.native, pipe)
     stream.start(tasks, source)
@@ -239,7 +244,7 @@ async def test_a_stream_that_waits_tells_its_place(tasks: asyncio.TaskGroup) -> 
         {"type": "stream.queued", "stream_id": stream.id, "position": 3, "eta_ms": 1500},
         {"type": "stream.queued", "stream_id": stream.id, "position": 2, "eta_ms": None},
     ]
-    assert (stream.status, stream.place) == (Status.QUEUED, Queued(2, None))
+    assert (stream.status, stream.place, stream.tries) == (Status.QUEUED, Queued(2, None), 2)
     hold.set()
     await within(stream.wait())
     assert (stream.status, stream.place) == (Status.COMPLETED, None)

@@ -32,7 +32,7 @@ def test_a_stream_that_has_not_begun_has_every_field() -> None:
     assert document["created_at"] == 1000.0
     assert document["urls"] == {
         "audio": "http://gateway.test:8080/v1/streams/st_1/audio.mp3",
-        "hls": None,
+        "hls": "http://gateway.test:8080/v1/streams/st_1/hls/index.m3u8",
         "ws": "ws://gateway.test:8080/v1/ws",
     }
 

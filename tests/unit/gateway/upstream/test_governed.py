@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, TenantId
+from gateway.model import Accepted, AudioDelta, Finished, Queued, SongRequest, SourceEvent, TenantId, TriedAgain
 from gateway.upstream.governed import GovernedSource
 from gateway.upstream.governor import Governor
 from gateway.upstream.keys import KeyRefusedError
@@ -104,7 +104,8 @@ async def test_failures_before_the_first_sound_are_borne() -> None:
     of, plan = governor(), Plan((BUSY,), (Accepted("r1"), BUSY), (Accepted("r2"), SOUND, END))
     source = governed(plan, of)
     said, code = await told(source)
-    assert [event for event in said if not isinstance(event, Queued)] == [Accepted("r1"), Accepted("r2"), SOUND, END]
+    tries = [TriedAgain(2), Accepted("r1"), TriedAgain(3), Accepted("r2")]
+    assert [event for event in said if not isinstance(event, Queued)] == [*tries, SOUND, END]
     assert (code, plan.calls, retries(source), of.used) == (None, 3, 2.0, 0)
 
 
@@ -194,7 +195,7 @@ async def test_the_wait_for_another_try_is_within_our_patience() -> None:
     async with guests(of, "b"):
         said, code = await listening
     assert (plan.calls, code) == (1, "upstream_busy")
-    assert {type(event) for event in said} == {Queued}
+    assert {type(event) for event in said} == {Queued, TriedAgain}
 
 
 async def test_a_generation_has_a_bound_as_a_whole() -> None:

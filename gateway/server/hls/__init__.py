@@ -1,0 +1,1 @@
+"""The HLS door: a song as a playlist and segments, for players that fetch instead of listening."""
