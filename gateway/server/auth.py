@@ -55,6 +55,9 @@ def credentials(headers: Mapping[str, str], query: Mapping[str, str], subprotoco
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise AccessError("bad_credentials", "The Authorization header must read: Bearer KEY.")
+        # Libraries that know no other place for a key can be given a ticket in its stead.
+        if key.strip().startswith(tickets.PREFIX):
+            return Credentials(ticket=key.strip())
         return Credentials(key=key.strip())
     for name in subprotocols:
         if name.startswith(KEY_PREFIX):
@@ -75,6 +78,18 @@ def page_of(headers: Mapping[str, str]) -> str | None:
     except ValueError:
         return None
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None
+
+
+def own_page(origin: str, host: str | None) -> bool:
+    """Whether this origin is that of the gateway's own pages, as the client of this request knows it.
+
+    Its scheme is not compared: behind a proxy that speaks TLS nobody here knows it.
+    """
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and parts.netloc == (host or "").lower()
 
 
 def _on_loopback(origin: str) -> bool:
@@ -112,21 +127,24 @@ class Tenants:
             return False
         return principal.guest or any(key_id(known) == principal.key_id for known in tenant.keys)
 
-    def visitor(self, given: Credentials, *, origin: str | None, page: str | None = None) -> Visitor:
+    def visitor(
+        self, given: Credentials, *, origin: str | None, page: str | None = None, host: str | None = None
+    ) -> Visitor:
         """Who comes with these credentials; no use of a ticket is spent yet. Raises AccessError.
 
-        `page` is the origin as far as a request without Origin tells it, for tickets of one page.
+        `page` is the origin as far as a request without Origin tells it, for tickets of one page; `host` is what the
+        client calls the gateway, whose own pages need not stand on any list.
         """
         if given.ticket is None:
-            return Visitor(self.principal(given, origin=origin), self._uses)
+            return Visitor(self.principal(given, origin=origin, host=host), self._uses)
         ticket = self.office.verify(given.ticket, origin or page)
         tenant = self._by_id.get(ticket.tenant)
         if tenant is None:
             raise AccessError("bad_credentials", "This ticket is not valid.")
-        self.check_page(tenant.id, origin)
+        self.check_page(tenant.id, origin, host)
         return Visitor(Principal(ticket.tenant, f"ticket {ticket.name}", guest=True), self._uses, ticket)
 
-    def principal(self, given: Credentials, *, origin: str | None) -> Principal:
+    def principal(self, given: Credentials, *, origin: str | None, host: str | None = None) -> Principal:
         """Whose key this is. Raises AccessError."""
         if given.ticket is not None:
             raise AccessError("bad_credentials", "This ticket is not valid.")
@@ -137,7 +155,8 @@ class Tenants:
         if not found:
             raise AccessError("bad_credentials", "This key is not known here.")
         known, tenant = found[0]
-        self._check_origin(tenant, origin)
+        self.check_page(tenant.id, origin, host)
+        self.check_key_in_page(origin)
         return Principal(TenantId(tenant.id), key_id(known))
 
     def limits(self, tenant: TenantId) -> Limits:
@@ -155,16 +174,33 @@ class Tenants:
         found = self._by_id.get(tenant)
         return found.weight if found else 1.0
 
-    def check_page(self, tenant: str, origin: str | None) -> None:
-        """Whether pages of this origin may use the tenant. Raises AccessError."""
-        if origin is None or (self.demo and _on_loopback(origin)):
-            return
+    def origins(self, tenant: str | None) -> list[str]:
+        """The origins of this tenant's pages, none of one that is not there; of all tenants' for None."""
+        asked = self._by_id.values() if tenant is None else [self._by_id.get(TenantId(tenant))]
+        return sorted({origin for found in asked if found is not None for origin in found.allowed_origins})
+
+    def welcomes(self, origin: str) -> bool:
+        """Whether some tenant lets pages of this origin in, or the demo does."""
+        return self._at_home(origin) or any(origin in tenant.allowed_origins for tenant in self._by_id.values())
+
+    def allows(self, tenant: str, origin: str) -> bool:
+        """Whether this tenant lets pages of this origin in, or the demo does."""
         found = self._by_id.get(TenantId(tenant))
-        if found is None or origin not in found.allowed_origins:
+        return self._at_home(origin) or (found is not None and origin in found.allowed_origins)
+
+    def check_page(self, tenant: str, origin: str | None, host: str | None = None) -> None:
+        """Whether pages of this origin may use the tenant; those of the gateway itself, at `host`, may.
+
+        Raises AccessError.
+        """
+        if origin is not None and not own_page(origin, host) and not self.allows(tenant, origin):
             raise AccessError("origin_forbidden", "Pages of this origin may not use this tenant.")
 
-    def _check_origin(self, tenant: Tenant, origin: str | None) -> None:
-        self.check_page(tenant.id, origin)
-        if origin is None or (self.demo and _on_loopback(origin)):
+    def _at_home(self, origin: str) -> bool:
+        return self.demo and _on_loopback(origin)
+
+    def check_key_in_page(self, origin: str | None) -> None:
+        """At a key that comes from a page of this origin, if it is one. Raises AccessError."""
+        if origin is None or self._at_home(origin):
             return
         raise AccessError("key_in_browser", "A page must not hold a long-lived key: give it a ticket.")

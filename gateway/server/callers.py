@@ -6,11 +6,16 @@ It must not know what is asked for.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
+from gateway.server.malformed import unreadable
 from metrics.recorder import Recorder
+
+logger = logging.getLogger("wavegate.callers")
 
 # How long a kept-alive connection may wait for the next request and the whole of its head. Proxies keep theirs for
 # 60 s: closing first, we would now and then close on a request that is on its way.
@@ -63,7 +68,7 @@ class Callers:
 class Caller(web.RequestHandler):
     """aiohttp's protocol of one connection, which tells the registry what becomes of it."""
 
-    __slots__ = ("_callers",)
+    __slots__ = ("_callers", "hushed")
 
     def __init__(self, server: web.Server, callers: Callers) -> None:
         super().__init__(
@@ -76,6 +81,7 @@ class Caller(web.RequestHandler):
             tcp_keepalive=False,
         )
         self._callers = callers
+        self.hushed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -86,10 +92,40 @@ class Caller(web.RequestHandler):
         if self._request_count:
             self._callers.spoke(self)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's word for: our side stays open
+        """The client says nothing more: what it has asked completely is answered, and then the connection ends."""
+        idle = not self._request_count or (self._waiter is not None and not self._waiter.done())
+        bodies = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        self.hushed = not idle and all(body.is_eof() for body in bodies)
+        if self.hushed:
+            self.close()
+        return self.hushed
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone, or somebody else's from now on."""
         super().connection_lost(exc)
         self._callers.left(self)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no request, in the error body: aiohttp would quote it, and log a traceback of its own parser."""
+        if status >= 500 or request.writer.output_size:
+            super().handle_error(request, status, exc, message)
+        else:
+            logger.debug("%s sent what is no request: %r", request.remote, exc)
+        return unreadable(status)
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """A body that is not what its headers say has been answered, and is no fault of ours."""
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **options)
 
     def cut(self) -> None:
         """Closes at once."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, ServiceError
+from gateway.model import Principal
 from gateway.server.session import ClientSession
 from gateway.server.transport import SocketTransport
 from gateway.server.websocket import WebSocketConnection
@@ -42,6 +43,7 @@ class Connections:
         self._came: dict[SocketTransport, float] = {}
         self._asked: dict[WebSocketConnection, float] = {}
         self._stalled: dict[SocketTransport, float] = {}
+        self._hushed: dict[SocketTransport, None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -61,12 +63,15 @@ class Connections:
             self._quiet[connection] = self._now()
         if connection.stalled_since is not None:
             self.stalled(connection)
+        if connection.hushed:
+            self.hushed(connection)
 
     def lost(self, connection: SocketTransport) -> None:
         """Its socket is gone."""
         self._all.pop(connection, None)
         self._came.pop(connection, None)
         self._stalled.pop(connection, None)
+        self._hushed.pop(connection, None)
         if isinstance(connection, WebSocketConnection):
             self._quiet.pop(connection, None)
             self._asked.pop(connection, None)
@@ -77,6 +82,15 @@ class Connections:
         """Its socket takes no more since this moment."""
         self._stalled.pop(connection, None)
         self._stalled[connection] = self._now()
+
+    def hushed(self, connection: SocketTransport) -> None:
+        """Its client says nothing more: from now on it is asked whether it is there."""
+        self._hushed[connection] = None
+
+    def recheck(self, holds: Callable[[Principal], bool]) -> None:
+        """The tenants have changed: whoever hears a song without a session is looked at again."""
+        for connection in self:
+            connection.recheck(holds)
 
     async def run(self) -> None:
         """Ticks for ever: pings, cuts, and measures how late the loop is."""
@@ -105,6 +119,8 @@ class Connections:
                     break
                 self._cut_stalled(connection)
             self._stalled.pop(connection, None)
+        for connection in tuple(self._hushed):
+            connection.ask(self._config.relay.stall_timeout)
         while self._asked:
             silent, since = next(iter(self._asked.items()))
             if silent.asked_at is not None:

@@ -5,11 +5,9 @@ seconds whatever it does. It must not know what the HTTP server does with the re
 """
 
 import asyncio
-import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from http import HTTPStatus
 from typing import cast
 
 from aiohttp import web
@@ -18,6 +16,7 @@ from gateway.errors import WavegateError
 from gateway.protocol.events import encode
 from gateway.server.admission import Admission
 from gateway.server.callers import Caller, Callers
+from gateway.server.heads import head, refusal_headers
 
 # Connections that may wait to be accepted. With aiohttp's 128, of 500 listeners who came at once a quarter had to knock
 # again, which takes a second; the kernel holds it to its own limit, which is usually this one.
@@ -33,18 +32,11 @@ MOST_FAREWELLS = 512
 _TICK_SECONDS = 0.25
 
 
-def http_answer(error: WavegateError) -> bytes:
-    """The refusal as a whole answer over HTTP, after which the connection ends."""
+def http_answer(error: WavegateError, more: Mapping[str, str] | None = None) -> bytes:
+    """The refusal as a whole answer over HTTP, after which the connection ends; `more` are headers beside its own."""
     body = encode({"error": error.body()})
-    status = HTTPStatus(error.handling.status)
-    lines = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        "Content-Type: application/json; charset=utf-8",
-        f"Content-Length: {len(body)}",
-        f"Retry-After: {math.ceil(error.retry_after or 0.0)}",
-        "Connection: close",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    about = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(body))}
+    return head(error.handling.status, about | refusal_headers(error) | dict(more or {})) + body
 
 
 class Farewell(asyncio.Protocol):

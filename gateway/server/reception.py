@@ -1,16 +1,20 @@
 """The reception of the HTTP doors: who makes this request, and whether they may.
 
 Invariant: nobody comes past it unknown; a stream that is another tenant's is as unknown as one that never was; no use
-of a ticket is spent here. It must not know what a door does with its guests.
+of a ticket is spent here. Pages of other origins are held to the tenant's list, and no page may hold a long-lived key,
+except in the demo. It must not know what a door does with its guests.
 """
 
 from aiohttp import web
 
-from gateway.model import Principal
+from gateway.model import Principal, TenantId
 from gateway.relay.hub import Hub
 from gateway.server.auth import Tenants, credentials, page_of
 from gateway.server.tickets import Permission
 from gateway.server.visitor import Visitor
+
+# Whose credentials a request has brought, once that is known; for whoever writes the head of its answer.
+TENANT = web.RequestKey("tenant", TenantId)
 
 
 class Reception:
@@ -22,10 +26,15 @@ class Reception:
 
     def visitor(self, request: web.Request) -> Visitor:
         """Whoever asks, with a key or a ticket. Raises AccessError."""
+        origin = request.headers.get("Origin")
         given = credentials(request.headers, request.query)
-        # With a key the Origin says nothing here: there is no CORS, so no page reads the answer.
-        origin = None if given.ticket is None else request.headers.get("Origin")
-        return self._tenants.visitor(given, origin=origin, page=page_of(request.headers))
+        # Who it is comes first: only then is it known whose list of origins counts.
+        visitor = self._tenants.visitor(given, origin=None, page=origin or page_of(request.headers))
+        request[TENANT] = visitor.principal.tenant
+        self._tenants.check_page(visitor.principal.tenant, origin, request.headers.get("Host"))
+        if visitor.ticket is None:
+            self._tenants.check_key_in_page(origin)
+        return visitor
 
     def owner(self, request: web.Request) -> Principal:
         """Whoever asks, with a key. Raises AccessError."""

@@ -11,6 +11,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import LooseHeaders
 
+from gateway.server.callers import Caller
+
 
 class TakenOver(web.StreamResponse):
     """What the handler returns so that aiohttp writes nothing."""
@@ -44,4 +46,7 @@ def take_over(request: web.Request, protocol: asyncio.Protocol) -> tuple[asyncio
     protocol.connection_made(transport)
     # aiohttp stops reading behind an upgrade request.
     transport.resume_reading()
+    # What it says no more it said before: nobody is told of that again.
+    if isinstance(handler, Caller) and handler.hushed and not protocol.eof_received():
+        transport.close()
     return transport, early

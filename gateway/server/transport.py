@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
+from gateway.model import Principal
 from gateway.relay.listener import Listener
 
 
@@ -20,6 +21,10 @@ class Owner(Protocol):
 
     def lost(self, connection: "SocketTransport") -> None:
         """Its socket is gone."""
+        ...
+
+    def hushed(self, connection: "SocketTransport") -> None:
+        """Its client says nothing more, and may have gone."""
         ...
 
 
@@ -61,7 +66,7 @@ class SocketTransport(asyncio.Protocol):
     so it is kept and not worked out.
     """
 
-    __slots__ = ("_now", "listeners", "owner", "sink", "stalled_since", "writable")
+    __slots__ = ("_now", "hushed", "listeners", "owner", "sink", "stalled_since", "writable")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
@@ -69,6 +74,7 @@ class SocketTransport(asyncio.Protocol):
         self.sink: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
         self.writable = False
+        self.hushed = False  # the client says nothing more, and we still do
         self._now = now
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------------------
@@ -102,6 +108,12 @@ class SocketTransport(asyncio.Protocol):
             self.owner.lost(self)
 
     # -- for whoever owns the connection ---------------------------------------------------------------------------
+
+    def ask(self, patience: float) -> None:
+        """About once a second, of one whose client says nothing more: looks whether that is still there."""
+
+    def recheck(self, holds: Callable[[Principal], bool]) -> None:
+        """The tenants have changed. Where a session says who somebody is, it looks by itself."""
 
     def stall(self) -> None:
         """From now on it is waited for."""

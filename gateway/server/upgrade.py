@@ -103,7 +103,7 @@ class WebSocketDoor:
             given = credentials(request.headers, request.query, offered)
             if not given.given:
                 return None, None
-            visitor = self._services.tenants.visitor(given, origin=origin)
+            visitor = self._services.tenants.visitor(given, origin=origin, host=request.headers.get("Host"))
             await self._services.let_in(visitor)
         except WavegateError as error:
             return None, error

@@ -32,6 +32,7 @@ from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.connections import Connections
+from gateway.server.repeats import Repeats
 from gateway.server.rest import errors
 from gateway.server.seats import Seats
 from gateway.server.session import ClientSession, Services
@@ -217,7 +218,7 @@ async def services(
     ):
         admission = (room or Room()).admission(recorder)
         seats = Seats(tenants.limits, recorder, lambda low, high: low)
-        yield Services(hub, tenants, config, tasks, lambda: "se_1", admission, seats)
+        yield Services(hub, tenants, config, tasks, lambda: "se_1", admission, seats, Repeats(hub, ledger))
 
 
 @asynccontextmanager
@@ -273,10 +274,17 @@ class AudioPlace:
         return await self.room.hub.create(Order(BUYER, song(form=form)))
 
     def head(
-        self, stream: Stream, query: str = "", *, version: str = "1.1", method: str = "GET", more: str = ""
+        self,
+        stream: Stream,
+        query: str = "",
+        *,
+        version: str = "1.1",
+        method: str = "GET",
+        more: str = "",
+        ext: str | None = None,
     ) -> bytes:
         """A request for this song; the connection closes behind the answer."""
-        path = f"/v1/streams/{stream.id}/audio.{stream.native.format.name}{query}"
+        path = f"/v1/streams/{stream.id}/audio.{ext or stream.native.format.name}{query}"
         return f"{method} {path} HTTP/{version}\r\nHost: x\r\nConnection: close\r\n{more}\r\n".encode()
 
     async def get(self, stream: Stream, query: str = "", **options: str) -> tuple[bytes, bytes]:
@@ -285,17 +293,32 @@ class AudioPlace:
     async def joined(self, stream: Stream, listeners: int) -> None:
         await soon(lambda: stream.listeners == listeners)
 
+    async def left(self, stream: Stream) -> None:
+        """Until nobody listens and nobody is connected: who says nothing more is asked as by the gateway's timer."""
+
+        def gone() -> bool:
+            self.connections.sweep()
+            return (stream.listeners, len(self.connections)) == (0, 0)
+
+        await soon(gone)
+
 
 @asynccontextmanager
 async def audio_place(
-    *steps: SourceEvent | Exception | asyncio.Event, config: Config | None = None, limits: Limits | None = None
+    *steps: SourceEvent | Exception | asyncio.Event,
+    config: Config | None = None,
+    limits: Limits | None = None,
+    encodings: Encodings | None = None,
+    visitor: Visitor | None = None,
+    **options: Any,
 ) -> AsyncIterator[AudioPlace]:
-    async with services(ScriptedSource(*steps), config=config, limits=limits) as room:
+    """Whoever asks comes with a key, or is this `visitor`; `options` are the door's."""
+    async with services(ScriptedSource(*steps), config=config, limits=limits, encodings=encodings) as room:
         connections = Connections(room.config, Recorder(), Clock())
-        door = AudioDoor(room.hub, connections, Clock())
+        door = AudioDoor(room.hub, connections, Clock(), **options)
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await door.handle(request, Principal(TENANT, "k"))
+            return await door.handle(request, visitor or Visitor(Principal(TENANT, "k"), MemoryUses()))
 
         async with served(web.get("/v1/streams/{id}/audio.{ext}", handle)) as port:
             yield AudioPlace(port, room, connections)
@@ -307,7 +330,7 @@ def dechunked(body: bytes) -> tuple[bytes, bool]:
     audio_bytes = b""
     while body:
         size, _, body = body.partition(b"\r\n")
-        if size == b"0":
+        if int(size, 16) == 0:
             assert body == b"\r\n", "nothing stands behind the last chunk"
             return audio_bytes, True
         audio_bytes, body = audio_bytes + body[: int(size, 16)], body[int(size, 16) :]

@@ -11,16 +11,14 @@ import aiohttp
 import pytest
 
 from gateway.config.schema import Limits
-from gateway.errors import LimitError, UpstreamError, WavegateError
-from gateway.model import Accepted, AudioDelta, Chunk, Finished, Kind, Position, SourceEvent
-from gateway.protocol import frames
-from gateway.relay.outcome import Bill, Outcome
+from gateway.errors import UpstreamError
+from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent
 from gateway.server import audio
-from gateway.server.audio import AudioConnection
-from tests.support.relay import DETAILS, RENDITION, Clock, mp3_frames, within
-from tests.support.server import Wire, audio_place, dechunked, soon
+from tests.support.relay import TENANT, mp3_frames, within
+from tests.support.server import audio_place, dechunked, soon
 from transcode.wavheader import WavHeader
 
+PRINCIPAL = Principal(TENANT, "k")
 FRAMES = mp3_frames(80)
 FIRST, REST = b"".join(FRAMES[:40]), b"".join(FRAMES[40:])
 SONG = FIRST + REST
@@ -29,91 +27,6 @@ GOOD: tuple[SourceEvent, ...] = (Accepted("r"), AudioDelta(FIRST), AudioDelta(RE
 WAV_HEADER = (
     b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x02\0\x44\xac\0\0\x10\xb1\x02\0\x04\0\x10\0data\xff\xff\xff\xff"
 )
-
-
-# -- the connection --------------------------------------------------------------------------------------------------
-
-
-def connected(*, modern: bool = True) -> tuple[AudioConnection, Wire, list[str]]:
-    gone: list[str] = []
-    connection = AudioConnection(Clock(), frames.chunked if modern else frames.plain, lambda: gone.append("gone"))
-    wire = Wire()
-    connection.connection_made(wire)
-    return connection, wire, gone
-
-
-def chunk(seq: int, payload: bytes, kind: Kind = Kind.AUDIO) -> Chunk:
-    return Chunk(RENDITION, seq, 0, 0, payload, kind)
-
-
-def outcome(error: WavegateError | None = None) -> Outcome:
-    return Outcome(RENDITION.stream_id, error, 1.0, 1, 1, "", Bill(1.0, settled=True))
-
-
-async def test_audio_alone_goes_into_the_body() -> None:
-    """Header and chunks, each as a chunk of HTTP, several in one batch; news, gaps and a player's words are not."""
-    connection, wire, _ = connected()
-    connection.started(Position(0, 0), DETAILS, 7, chunk(0, b"header", Kind.INIT))
-    connection.send([chunk(0, b"one"), chunk(1, b"two")])
-    connection.metadata(b"news")
-    connection.gap(2, 3, "retention")
-    connection.data_received(b"GET /next HTTP/1.1\r\n\r\n")
-    assert wire.written == b"6\r\nheader\r\n3\r\none\r\n3\r\ntwo\r\n"
-    assert wire.batches == [1, 2]
-    assert connection.name == "http"
-
-
-async def test_a_format_without_a_header_begins_with_its_audio() -> None:
-    """Nothing stands in front of an mp3."""
-    connection, wire, _ = connected()
-    connection.started(Position(0, 0), DETAILS, 7, None)
-    assert wire.written == b""
-
-
-@pytest.mark.parametrize(
-    ("modern", "error", "ending"),
-    [
-        (True, None, b"0\r\n\r\n"),
-        (True, UpstreamError("upstream_interrupted", "It broke off."), b""),
-        (False, None, b""),
-        (False, UpstreamError("upstream_interrupted", "It broke off."), b""),
-    ],
-)
-async def test_only_a_whole_song_ends_in_order(modern: bool, error: WavegateError | None, ending: bytes) -> None:
-    """The last chunk is for a whole song in chunked coding; the connection closes behind it in every case."""
-    connection, wire, _ = connected(modern=modern)
-    connection.ended(outcome(error))
-    assert (bytes(wire.written), wire.closing, wire.aborted.is_set()) == (ending, True, False)
-
-
-async def test_room_behind_the_end_does_not_forget_the_rest() -> None:
-    """What a player has not taken of a finished song is watched like any stalled client's, also when it took a part."""
-    connection, _, _ = connected()
-    connection.resume_writing()
-    assert connection.stalled_since is None
-    connection.ended(outcome())
-    since = connection.stalled_since
-    assert since is not None
-    connection.resume_writing()
-    assert connection.stalled_since is not None
-
-
-async def test_a_listener_that_lost_its_place_is_cut() -> None:
-    """There is no word for it in a body of audio: the connection breaks, so the player knows that this is no end."""
-    connection, wire, _ = connected()
-    connection.refused(LimitError("too_slow", "The audio you had not taken yet is no longer retained."))
-    assert wire.aborted.is_set()
-    assert wire.written == b""
-
-
-async def test_a_player_that_is_gone_is_told_of_and_sent_nothing() -> None:
-    """Whoever holds the listener hears of it once, and what comes later falls on nothing."""
-    connection, wire, gone = connected()
-    connection.connection_lost(None)
-    connection.send([chunk(0, b"late")])
-    connection.ended(outcome())
-    connection.refused(LimitError("too_slow", "Too slow."))
-    assert (gone, bytes(wire.written), wire.closing) == (["gone"], b"", False)
 
 
 # -- the door --------------------------------------------------------------------------------------------------------
@@ -138,7 +51,7 @@ async def test_a_song_in_the_making_and_a_whole_one_are_the_same_bytes() -> None
         head, body = await there.get(stream)
         assert b"Content-Length: %d" % len(SONG) in head
         assert body == SONG
-        assert (stream.listeners, len(there.connections)) == (0, 0)
+        await there.left(stream)
 
 
 async def test_an_old_client_gets_a_body_that_ends_with_the_connection() -> None:
@@ -186,9 +99,8 @@ async def test_a_player_that_leaves_is_not_listening_any_more() -> None:
             assert json.loads(body)["error"]["code"] == "concurrency_exceeded"
             writer.close()
             await writer.wait_closed()
-            await there.joined(stream, 0)
+            await there.left(stream)
         assert not stream.status.final
-        assert len(there.connections) == 0
 
 
 async def test_a_player_that_is_gone_before_it_was_heard_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

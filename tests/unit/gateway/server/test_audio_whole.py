@@ -36,10 +36,14 @@ async def test_a_whole_song_can_be_joined_near_its_end() -> None:
     async with audio_place(*GOOD) as there:
         stream = await there.stream()
         await within(stream.wait())
-        audio_bytes, whole = dechunked((await there.get(stream, "?since=1"))[1])
-        assert whole
-        assert SONG.endswith(audio_bytes)
-        assert 0 < len(audio_bytes) < len(SONG)
+        head, body = await there.get(stream, "?since=1")
+        assert b"Content-Length: %d\r\n" % len(body) in head
+        assert b"Accept-Ranges: none" in head
+        assert SONG.endswith(body)
+        assert 0 < len(body) < len(SONG)
+        assert (await there.get(stream, "?since=1", more="Range: bytes=0-\r\n"))[1] == body
+        head, refusal = await there.get(stream, "?since=1", more="Range: bytes=9-\r\n")
+        assert json.loads(refusal)["error"]["code"] == "position_lost"
 
 
 async def test_a_song_whose_beginning_is_gone_is_given_from_where_it_is_kept() -> None:

@@ -14,7 +14,8 @@ from gateway.config.secret import key_hash, key_id
 from gateway.errors import AccessError
 from gateway.model import Principal, TenantId
 from gateway.server import auth
-from gateway.server.auth import Credentials, Tenants, credentials
+from gateway.server.auth import Credentials, Tenants, credentials, own_page
+from gateway.server.tickets import Wanted
 
 PAGE = "https://play.acme.example"
 ACME = Tenant(id="acme", keys=[key_hash("first"), key_hash("second")], allowed_origins=[PAGE])
@@ -34,6 +35,7 @@ def encoded(text: str) -> str:
         ({}, {}, (), Credentials()),
         ({"Authorization": "Bearer k"}, {}, (), Credentials(key="k")),
         ({"Authorization": "bearer  k "}, {}, (), Credentials(key="k")),
+        ({"Authorization": "Bearer wt_k "}, {"ticket": "t"}, (), Credentials(ticket="wt_k")),
         ({}, {}, ("wavegate.v1",), Credentials()),
         ({}, {}, ("wavegate.v1", f"wavegate.key.{encoded('k')}"), Credentials(key="k")),
         ({}, {}, (f"wavegate.ticket.{encoded('tk')}", "wavegate.v1"), Credentials(ticket="tk")),
@@ -175,6 +177,15 @@ def test_a_stranger_learns_nothing_about_origins() -> None:
         assert refused.value.code == "bad_credentials"
 
 
+def test_a_tenants_origins_are_its_own() -> None:
+    """Sorted, each once; of all tenants together where none is named, and of nobody who is not there."""
+    twin = Tenant(id="twin", allowed_origins=["https://b.example", "https://a.example", PAGE])
+    tenants = Tenants([ACME, OTHER, twin])
+    assert tenants.origins("acme") == [PAGE]
+    assert tenants.origins("other") == tenants.origins("gone") == tenants.origins("") == []
+    assert tenants.origins(None) == ["https://a.example", "https://b.example", PAGE]
+
+
 def test_a_tenant_has_the_weight_it_was_given() -> None:
     """One that is gone has a new one's."""
     tenants = Tenants([Tenant(id="heavy", weight=3.0)])
@@ -192,3 +203,39 @@ def test_tenants_are_replaced_as_a_whole() -> None:
     assert not tenants.holds(Principal(acme, key_id(old)))
     assert tenants.holds(Principal(acme, "ticket 0123", guest=True))
     assert not tenants.holds(Principal(other, "ticket 0123", guest=True))
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "own"),
+    [
+        ("http://gw.example", "gw.example", True),
+        ("https://gw.example:8443", "gw.example:8443", True),
+        ("https://gw.example", "GW.example", True),
+        ("https://gw.example", "gw.example:443", False),
+        ("https://gw.example.evil.example", "gw.example", False),
+        ("https://user@gw.example", "gw.example", False),
+        ("null", "null", False),
+        ("http://", "", False),
+        ("http://[", "[", False),
+        ("http://gw.example", None, False),
+        ("file://gw.example", "gw.example", False),
+    ],
+)
+def test_the_gateways_own_pages(origin: str, host: str | None, own: bool) -> None:
+    """The same host and port, as the client itself has written them; the scheme may be a proxy's."""
+    assert own_page(origin, host) is own
+
+
+def test_a_ticket_is_welcome_in_the_gateways_own_pages() -> None:
+    """At the host as the client knows it, though it is on no list; a key is not, nor a page that is elsewhere."""
+    tenants = Tenants([OTHER])
+    ticket = tenants.office.mint(TenantId("other"), Wanted()).token.reveal()
+    for host in ("music.example", "music.example:8443"):
+        given = Credentials(ticket=ticket)
+        assert tenants.visitor(given, origin=f"https://{host}", host=host).principal.tenant == "other"
+        with pytest.raises(AccessError) as refused:
+            tenants.visitor(Credentials(key="third"), origin=f"https://{host}", host=host)
+        assert refused.value.code == "key_in_browser"
+        with pytest.raises(AccessError) as refused:
+            tenants.visitor(given, origin="https://evil.example", host=host)
+        assert refused.value.code == "origin_forbidden"

@@ -152,3 +152,78 @@ async def test_a_caller_without_a_socket_can_be_cut() -> None:
         caller.force_close()
         caller.cut()
         assert await reader.read() == b""
+
+
+async def test_who_says_nothing_more_is_answered_and_then_the_connection_ends() -> None:
+    """Also if that is not kept alive for another request, and if both come in one breath."""
+    async with place() as there:
+        for request in (HEAD, HEAD + HEAD):
+            async with dial(there.port) as (reader, writer):
+                writer.write(request)
+                writer.write_eof()
+                answer = await reader.read()
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert answer.endswith(b"here")
+        await soon(lambda: len(there.callers) == 0)
+
+
+async def test_who_has_asked_nothing_or_not_all_and_says_no_more_goes() -> None:
+    """Before a request, behind one that was answered, in the middle of a head, and of a body."""
+    async with place() as there:
+        for request, answered in (
+            (b"", b""),
+            (HEAD[:9], b""),
+            (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", b""),
+        ):
+            async with dial(there.port) as (reader, writer):
+                writer.write(request)
+                await soon(lambda: len(there.callers) == 1)
+                writer.write_eof()
+                assert (await reader.read()).startswith(answered)
+            await soon(lambda: len(there.callers) == 0)
+        async with dial(there.port) as (reader, writer):
+            writer.write(HEAD)
+            assert (await reader.readuntil(b"here")).endswith(b"here")
+            writer.write_eof()
+            assert await reader.read() == b""
+
+
+async def test_a_new_owner_is_told_what_was_said_before() -> None:
+    """That nothing more is said; if it has nothing to say either, the connection closes."""
+
+    class Hears(Keeps):
+        def __init__(self) -> None:
+            self.told = 0
+
+        def eof_received(self) -> bool:
+            self.told += 1
+            return self.told > 1
+
+    async with place() as there:
+        owner, asked = Hears(), asyncio.Event()
+
+        async def take_late(request: web.Request) -> web.StreamResponse:
+            await soon(lambda: isinstance(request.protocol, Caller) and request.protocol.hushed)
+            assert take_over(request, owner) is not None
+            asked.set()
+            return TakenOver()
+
+        application = web.Application()
+        application.add_routes([web.get("/", take_late)])
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        server = runner.server
+        assert server is not None
+        listening = await asyncio.get_running_loop().create_server(
+            lambda: Caller(server, there.callers), "127.0.0.1", 0
+        )
+        try:
+            async with dial(listening.sockets[0].getsockname()[1]) as (reader, writer):
+                writer.write(HEAD)
+                writer.write_eof()
+                assert await reader.read() == b""
+            assert asked.is_set()
+            assert owner.told == 1
+        finally:
+            listening.close()
+            await runner.cleanup()

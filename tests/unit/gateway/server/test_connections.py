@@ -13,12 +13,12 @@ from websockets.frames import Opcode
 
 from gateway.config.schema import Config, Relay, Server
 from gateway.errors import WavegateError
-from gateway.model import StreamId
+from gateway.model import Principal, StreamId, TenantId
 from gateway.protocol import frames
 from gateway.relay.outcome import Bill, Outcome
 from gateway.server import connections as module
-from gateway.server.audio import AudioConnection
 from gateway.server.connections import Connections
+from gateway.server.progressive import AudioConnection
 from gateway.server.session import ClientSession
 from gateway.server.transport import SocketTransport
 from metrics.recorder import Recorder
@@ -127,11 +127,11 @@ async def test_a_player_that_does_not_take_the_last_of_its_song_is_cut() -> None
     """Behind the end a body waits in the socket for its reader, below any water mark: that wait is bounded too."""
     connections, _, clock = registry()
     wire = Wire()
-    connection = AudioConnection(clock, frames.chunked, lambda: None)
+    connection = AudioConnection(clock, frames.chunked, lambda: None, Principal(TenantId("acme"), "k"))
     connection.connection_made(wire)
     connections.add(connection)
     connection.ended(Outcome(StreamId("st_1"), None, 1.0, 1, 1, "", Bill(1.0, settled=True)))
-    assert wire.closing
+    assert wire.ended
     clock.at += 60.5
     connections.sweep()
     clock.at += 60.5

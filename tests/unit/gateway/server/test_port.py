@@ -85,6 +85,7 @@ async def test_whoever_is_turned_away_gets_a_whole_answer() -> None:
         lines = head.decode().split("\r\n")
         assert lines[0] == "HTTP/1.1 503 Service Unavailable"
         headers = dict(line.split(": ") for line in lines[1:])
+        assert headers.pop("Date").endswith(" GMT")
         assert headers == {
             "Content-Type": "application/json; charset=utf-8",
             "Content-Length": str(len(body)),
