@@ -144,7 +144,7 @@ class Server:
 
     async def streams(self) -> list[dict[str, Any]]:
         """What it still holds."""
-        text = await asyncio.to_thread(_fetch, f"{self.public}/v1/streams", self.key)
+        text = await asyncio.to_thread(_fetch, f"{self.public}/v1/streams?limit=500", self.key)
         found: list[dict[str, Any]] = json.loads(text)["streams"]
         return found
 

@@ -68,6 +68,8 @@ class Converter:
             (kind,) = get_args(base)
             entries = [self._leaf(kind, entry, f"{path}[{index}]", key.secret) for index, entry in enumerate(value)]
             return msgspec.UNSET if msgspec.UNSET in entries else entries
+        if get_origin(base) is dict and (value is None or isinstance(value, Mapping)):
+            return self._named(get_args(base)[1], value or {}, path, key.secret)
         return self._leaf(key.kind, value, path, key.secret)
 
     def _entry(self, item: type[Section], value: Any, path: str) -> Section:
@@ -79,6 +81,19 @@ class Converter:
                 # Keeps the entry's place in the list, so that later mistakes name the right one.
                 found[key.name] = ""
         return build(item, found)
+
+    def _named(self, kind: Any, values: Mapping[Any, Any], path: str, secret: bool) -> Any:
+        """A mapping whose names are the user's own; what is wrong with one of them leaves out all."""
+        found = {}
+        for name, value in values.items():
+            below = _below(path, _shown_name(name))
+            if not isinstance(name, str):
+                found[name] = self._wrong(below, "is no name; put it in quotes")
+            elif isinstance(kind, type) and issubclass(kind, Section):
+                found[name] = self._entry(kind, value, below)
+            else:
+                found[name] = self._leaf(kind, value, below, secret)
+        return msgspec.UNSET if msgspec.UNSET in found.values() else found
 
     def _leaf(self, kind: Any, value: Any, path: str, secret: bool) -> Any:
         try:
@@ -128,6 +143,8 @@ def _expected(kind: Any) -> str:
         return " or ".join(_expected(part) for part in get_args(kind))
     if get_origin(kind) is list:
         return "a list"
+    if get_origin(kind) is dict:
+        return "a mapping of names"
     return _WORDS[kind]
 
 

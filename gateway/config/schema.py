@@ -79,6 +79,13 @@ class Server(Section, frozen=True):
     ] = 30.0
 
 
+class SpeechAlias(Section, frozen=True):
+    """What a name for a model means at /v1/audio/speech."""
+
+    model: Annotated[str, "The model that is used, and billed."]
+    voices: Annotated[dict[str, str], "Names for its voices; a voice that is not among them has its own name."] = {}
+
+
 class Upstream(Section, frozen=True):
     """The provider. Its key comes from DASHSCOPE_API_KEY or from api_key_file and never leaves the server."""
 
@@ -97,6 +104,11 @@ class Upstream(Section, frozen=True):
     model: Annotated[Literal["fun-music-v1", "fun-music-preview"], "Model of a request that names none."] = (
         "fun-music-v1"
     )
+    speech_aliases: Annotated[
+        dict[str, SpeechAlias],
+        "Names for models at /v1/audio/speech, for clients that ask for OpenAI's, which are refused without one: "
+        "tts-1: {model: cosyvoice-v3-flash, voices: {alloy: longanyang}}.",
+    ] = {}
     requests_per_minute: Annotated[AtLeastOne, "Generations the account may start in a minute, all keys together."] = (
         180
     )

@@ -94,9 +94,9 @@ class UsageDoor:
 def span_of(query: Mapping[str, str], now: float) -> tuple[float, float]:
     """From when on and until when, as Unix seconds. Raises RequestError."""
     month = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    since = _moment(query, "from", 0.0)
+    since = moment(query, "from", 0.0)
     since = month.timestamp() if since is None else since
-    until = _moment(query, "to", DAY_SECONDS)
+    until = moment(query, "to", DAY_SECONDS)
     until = now if until is None else until
     if since > until:
         name = "from" if "from" in query else "to"
@@ -106,7 +106,7 @@ def span_of(query: Mapping[str, str], now: float) -> tuple[float, float]:
     return since, until
 
 
-def _moment(query: Mapping[str, str], name: str, day: float) -> float | None:
+def moment(query: Mapping[str, str], name: str, day: float) -> float | None:
     """The moment that is named; of a date, so many seconds after its beginning."""
     text = query.get(name)
     if text is None:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.convert import Converter, build
 from gateway.config.kinds import SECRET
-from gateway.config.schema import Config, Section, Tenant
+from gateway.config.schema import Config, Price, Section, SpeechAlias, Tenant
 
 HASH = "sha256:" + 64 * "a"
 
@@ -56,11 +56,44 @@ def mistakes(value: Any, section: type[Section] = Config, origin: str = "") -> l
             {"tenants": [{"id": "a", "limits": {"listeners": -1}}]},
             "tenants[0].limits.listeners: must be a whole number, 0 or more, got -1",
         ),
+        ({"quota": {"prices": 3}}, "quota.prices: must be a mapping of names, got 3"),
+        ({"quota": {"prices": {"m": 3}}}, "quota.prices.m: must be a mapping of keys, got a whole number"),
+        ({"quota": {"prices": {7: {}}}}, "quota.prices.7: is no name; put it in quotes"),
+        (
+            {"quota": {"prices": {"m": {"per_second": -1}}}},
+            "quota.prices.m.per_second: must be a number, 0 or more, got -1",
+        ),
+        (
+            {"quota": {"prices": {"m": {"per_secnd": 1}}}},
+            "quota.prices.m.per_secnd: unknown key; did you mean quota.prices.m.per_second?",
+        ),
+        ({"upstream": {"speech_aliases": {"a": {}}}}, "upstream.speech_aliases.a.model: is missing"),
+        (
+            {"upstream": {"speech_aliases": {"a": {"model": "m", "voices": {"x": 1}}}}},
+            "upstream.speech_aliases.a.voices.x: must be text, got 1; put text in quotes",
+        ),
     ],
 )
 def test_sentences(value: Any, problem: str) -> None:
     """A wrong value gives one sentence: the path, what it must be, what it is."""
     assert mistakes(value) == [problem]
+
+
+def test_names_of_the_users_own() -> None:
+    """A mapping whose names are free holds sections or texts, and one with nothing under it is empty."""
+    problems: list[str] = []
+    given = {
+        "quota": {"prices": {"m": {"per_second": 2}}},
+        "upstream": {"speech_aliases": {"tts-1": {"model": "m", "voices": {"alloy": "x"}}, "b": {"model": "m"}}},
+    }
+    config = build(Config, Converter(problems).section(Config, given))
+    assert problems == []
+    assert config.quota.prices == {"m": Price(per_second=2.0)}
+    assert config.upstream.speech_aliases == {
+        "tts-1": SpeechAlias(model="m", voices={"alloy": "x"}),
+        "b": SpeechAlias(model="m"),
+    }
+    assert Converter(problems).section(Config, {"quota": {"prices": None}}) == {"quota": {"prices": {}}}
 
 
 @pytest.mark.parametrize(
