@@ -1,0 +1,46 @@
+"""Requests that are none: what to say to bytes that are no HTTP, and to a `Host`, an encoding or an expectation that
+nobody can make sense of.
+
+Invariant: whoever sends what cannot be read hears so as from every other door, in the error body;
+it is a fault of theirs, so no traceback is written for it. It must not know what was asked for.
+"""
+
+from aiohttp import web
+
+from gateway.errors import RequestError, ServiceError, WavegateError
+from gateway.protocol.events import encode
+
+
+def mistake_of(request: web.Request, error: Exception) -> RequestError | None:
+    """What is wrong with a request on which a handler failed with this error; None if that was our own fault."""
+    if isinstance(error, web.RequestPayloadError):
+        return RequestError("invalid_request", "The body of the request is not encoded as its headers say.")
+    try:
+        request.url.origin()
+    except ValueError:
+        return RequestError("invalid_request", "The Host of the request is no address.", param="Host")
+    return None
+
+
+def unreadable(status: int) -> web.Response:
+    """The answer to what the HTTP server could not read or, from 500 on, failed on itself; the connection ends."""
+    error: WavegateError = RequestError("invalid_request", "This is no request of HTTP/1.1 that can be read.")
+    if status >= 500:
+        error = ServiceError("internal", "Something went wrong in the gateway.")
+    response = web.Response(status=error.handling.status)
+    _say(response, error)
+    response.force_close()
+    return response
+
+
+async def in_our_words(request: web.Request, response: web.StreamResponse) -> None:
+    """For `on_response_prepare`: a refusal of aiohttp's own (417 for an `Expect`) says the same, with its status."""
+    if isinstance(response, web.HTTPException) and response.status >= 400:
+        _say(response, RequestError("invalid_request", "This request expects what this gateway does not do."))
+
+
+def _say(response: web.Response, error: WavegateError) -> None:
+    response.body = encode({"error": error.body()})
+    response.headers["Content-Type"] = "application/json"
+    if not error.handling.retryable:
+        response.headers["X-Should-Retry"] = "false"
