@@ -8,7 +8,9 @@ import { WavegateError } from './errors.js';
 
 const FIRST_PATIENCE = 6_000; // before the first session a person is waiting for an answer
 const PATIENCE = 120_000; // afterwards music may still be playing from the buffer
-const OPEN_TIMEOUT = 8_000;
+const OPEN_TIMEOUT = 3_000;
+const BLOCKED_AFTER = 2; // sockets that never opened, before another way is looked for
+const WAKE_TIMEOUT = 3_000;
 const PING_AFTER = 10_000;
 const SILENCE_LIMIT = 30_000;
 const LONGEST_DELAY = 15_000;
@@ -40,10 +42,14 @@ export class Connection {
   #heard = 0;
   #comeBack = null;
   #lastError = null;
+  #opens = 0;
+  #failures = 0; // sockets in a row that never became a session
+  #wakeUp = () => document.visibilityState === 'visible' && this.#wake();
 
   /**
    * `owner`: {url, protocols(): Promise<string[]>, needed(): boolean, opened(session), message(object), frame(buffer),
-   * lost({code, reason, delay}), gaveUp(error)}.
+   * lost({code, delay}), gaveUp(error), blocked(), renewable(): boolean}; `blocked`
+   * is told when no socket has ever opened, `renewable` tells whether an expired ticket can be had anew.
    */
   constructor(owner) {
     this.#owner = owner;
@@ -67,8 +73,15 @@ export class Connection {
     this.#socket.send(JSON.stringify(message));
   }
 
+  /** Leaves the socket, and comes back after so many ms, as if it had been closed from there. */
+  again(delay) {
+    this.#comeBack = delay;
+    if (this.ready) this.#closed(this.#socket, 1012, '');
+  }
+
   close() {
     this.#drop(1000);
+    this.#rest();
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#opening?.reject(new WavegateError({ code: 'cancelled', message: 'The connection was closed by the page.' }));
@@ -80,6 +93,32 @@ export class Connection {
     const opening = (this.#opening = {});
     opening.promise = new Promise((resolve, reject) => Object.assign(opening, { resolve, reject }));
     opening.promise.catch(() => {}); // the owner is told by `gaveUp`; waiting for the promise is optional
+    // Networks come back, and phones and laptops wake up, long before a timer would notice.
+    addEventListener('online', this.#wakeUp);
+    addEventListener('pageshow', this.#wakeUp);
+    document.addEventListener('visibilitychange', this.#wakeUp);
+  }
+
+  #rest() {
+    removeEventListener('online', this.#wakeUp);
+    removeEventListener('pageshow', this.#wakeUp);
+    document.removeEventListener('visibilitychange', this.#wakeUp);
+  }
+
+  // Waiting ends; a socket that looks alive has to prove it.
+  #wake() {
+    if (this.#opening && !this.#socket && this.#timer) {
+      clearTimeout(this.#timer);
+      this.#dial();
+    } else if (this.ready && this.#timer === null) {
+      const heard = this.#heard;
+      const socket = this.#socket;
+      this.send({ type: 'ping', t: Date.now() });
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        if (this.#heard === heard) this.#closed(socket, 1006, 'silent');
+      }, WAKE_TIMEOUT);
+    }
   }
 
   async #dial() {
@@ -88,8 +127,8 @@ export class Connection {
     try {
       protocols = await this.#owner.protocols();
     } catch (cause) {
-      const message = `No ticket could be had: ${cause.message}`;
-      return this.#giveUp(new WavegateError({ code: 'missing_credentials', message }));
+      const message = `No ticket could be had: ${cause?.message ?? cause}`;
+      return this.#giveUp(new WavegateError({ code: 'missing_credentials', message, retryable: true }));
     }
     if (!this.#opening || this.#socket) return; // closed, perhaps opened again, meanwhile
     const socket = new WebSocket(this.#owner.url, protocols);
@@ -114,7 +153,8 @@ export class Connection {
   #opened(session) {
     clearTimeout(this.#timer);
     this.#timer = null;
-    this.#attempt = 0;
+    this.#attempt = this.#failures = 0;
+    this.#opens += 1;
     this.#comeBack = null;
     const opening = this.#opening;
     this.#opening = null;
@@ -137,30 +177,34 @@ export class Connection {
     this.#timer = null;
     const verdict = afterClose(code, reason);
     const said = this.#lastError;
-    if (!verdict.retry) {
+    if (!verdict.retry || (code === 4201 && !this.#owner.renewable())) {
       const slug = reason.split(';')[0];
-      return this.#giveUp(new WavegateError(said ?? { code: slug || 'bad_protocol', message: '' }));
+      return this.#giveUp(new WavegateError(said ?? { code: slug || 'bad_protocol' }, code));
     }
     if (!this.#opening) {
-      if (!this.#owner.needed()) return;
+      if (!this.#owner.needed()) return this.#rest();
       this.#await(PATIENCE);
     }
+    this.#failures += 1;
+    if (this.#opens === 0 && this.#failures === BLOCKED_AFTER) this.#owner.blocked();
     if (performance.now() > this.#deadline) {
       const message = 'The gateway does not answer. Check that it is running and that you are online.';
-      return this.#giveUp(new WavegateError(said ?? { code: 'unreachable', message, retryable: true }));
+      return this.#giveUp(new WavegateError(said ?? { code: 'unreachable', message, retryable: true }, code));
     }
     const delay = verdict.delay ?? this.#comeBack ?? backOff(this.#attempt);
+    this.#comeBack = null;
     // "At once" means once: a code that keeps coming back is backed off like any other.
     const wait = this.#attempt > 0 ? Math.max(delay, backOff(this.#attempt)) : delay;
     this.#attempt += 1;
     this.#timer = setTimeout(() => this.#dial(), wait);
-    this.#owner.lost({ code, reason, delay: wait });
+    this.#owner.lost({ code, delay: wait });
   }
 
   #giveUp(error) {
     const opening = this.#opening;
     this.#opening = null;
     this.#attempt = 0;
+    this.#rest();
     opening?.reject(error);
     this.#owner.gaveUp(error);
   }

@@ -5,13 +5,15 @@
  */
 
 export class WavegateError extends Error {
-  /** Takes the error object of a REST answer or a control message. */
-  constructor({ code = 'internal', message = '', retryable = false, retry_after_ms = null, param = null }) {
+  /** Takes the error object of a REST answer or a control message, and the code of a WebSocket that was closed. */
+  constructor(body = {}, closeCode = null) {
+    const { code = 'internal', message = '', retryable = false, retry_after_ms = null, param = null } = body;
     super(message || code.replaceAll('_', ' '));
     this.name = 'WavegateError';
     this.code = code;
     this.retryable = retryable;
     this.retryAfterMs = retry_after_ms;
     this.param = param;
+    this.closeCode = closeCode;
   }
 }

@@ -1,4 +1,4 @@
-/* Prompts and lyrics to begin with; all satisfy the provider's limits for streaming.
+/* Prompts, lyrics and speech to begin with; all satisfy the provider's limits for streaming.
  *
  * Invariant: prompts have 5 to 1000 words or characters; lyrics 200 to 250 English words or 300 to 350 Chinese characters.
  */
@@ -85,5 +85,9 @@ And everyone who listens will be there`,
 一个人的声音化作一百个
 听见的人都会相聚成海`,
     ],
+  ],
+  speech: [
+    ['Welcome', 'Good evening, and welcome aboard. In a few minutes we reach the coast; the sea will be on your left.'],
+    ['欢迎词', '各位晚上好，欢迎乘坐本次列车。再过几分钟，我们将到达海边，大海就在您的左侧。'],
   ],
 };

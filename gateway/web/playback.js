@@ -1,12 +1,15 @@
-/* The <audio> element and what is known of its sound: wanted or not, blocked or not, moving or not, since when.
+/* Whether the song sounds: wanted or not, blocked or not, moving or not, since when, and how often it ran dry.
  *
- * Invariant: `moving` means that the element's clock has really advanced; `playing` events are not believed, for they
- * fire before anything is heard. It chooses the sink by asking the browser; it knows no gateway and no frames.
+ * Invariant: `moving` means that the clock of the sound has really advanced; `playing` events are not believed, for
+ * they fire before anything is heard. It holds the one sink; it knows no gateway and no messages.
  */
 
-import { MediaSourceSink, UrlSink, plays } from './sink.js';
+import { appendable } from './capabilities.js';
+import { ElementSink } from './element.js';
+import { MseSink } from './mse.js';
+import { PcmSink } from './pcm.js';
 
-const EXPECTED = 'audio/mpeg'; // the provider's own format, until the gateway has announced another
+const SINKS = { mse: MseSink, worklet: PcmSink, element: ElementSink };
 const POLL = 10; // ms between two looks at the clock while the first sound is awaited
 
 export class Playback {
@@ -14,48 +17,70 @@ export class Playback {
   blocked = false;
   moving = false;
   firstSoundMs = null; // from the play() that brought it
+  stalls = 0;
+  name; // of the sink
 
+  #track;
   #audio;
+  #own; // whether the element was made for this song
+  #options;
   #reports;
-  #sink = null;
-  #graph = null;
+  #sink;
+  #target; // seconds held back before the sound begins, or begins again
   #poll = null;
-  #stop = new AbortController();
+  #dryAt = null;
+  #dryMs = 0;
 
-  /** `reports`: {open, whole, onchange, onstall, onfail}; the first two serve browsers that cannot play pieces. */
-  constructor(audio, reports) {
-    this.#audio = audio;
-    this.#reports = { ...reports, onready: () => this.wanted && this.#begin() };
-    const { signal } = this.#stop;
-    for (const name of ['timeupdate', 'pause', 'waiting', 'ended']) {
-      audio.addEventListener(name, () => this.#changed(name), { signal });
-    }
-    if (plays(EXPECTED)) this.expect(EXPECTED);
+  /** `options`: {sink, audio, startBuffer, maxBuffer, worklet}; `reports`: {open, onchange, onstall, onfail}. */
+  constructor(track, { sink, audio, startBuffer = 0.5, maxBuffer = 2, worklet }, reports) {
+    this.name = sink;
+    this.#track = track;
+    this.#own = !audio;
+    this.#audio = audio ?? new Audio();
+    this.#options = { maxBuffer, worklet };
+    this.#target = startBuffer;
+    this.#reports = reports;
+    this.#sink = this.#make(null);
   }
 
   get ended() {
-    return this.#audio.ended;
+    return this.#sink.ended;
   }
 
   get time() {
-    return this.#audio.currentTime;
+    return this.#sink.time;
   }
 
-  /** Seeks, within what is here. */
-  set time(seconds) {
-    const { buffered } = this.#audio;
-    if (!buffered.length) return;
-    const latest = buffered.end(buffered.length - 1) - 0.05;
-    this.#audio.currentTime = Math.max(buffered.start(0), Math.min(seconds, latest));
+  /** Seconds of the song up to the newest sound that is here. */
+  get end() {
+    return this.#track.exact ? this.#track.end : this.#sink.end;
   }
 
   /** Seconds that can be heard from here on without another byte. */
   get ahead() {
-    const { buffered, currentTime } = this.#audio;
-    for (let i = buffered.length - 1; i >= 0; i--) {
-      if (buffered.start(i) <= currentTime + 0.1) return Math.max(0, buffered.end(i) - currentTime);
-    }
-    return 0;
+    return Math.max(0, this.#sink.ahead, this.end - this.time);
+  }
+
+  get stallSeconds() {
+    return (this.#dryMs + (this.#dryAt === null ? 0 : performance.now() - this.#dryAt)) / 1000;
+  }
+
+  get volume() {
+    return this.#audio.volume;
+  }
+
+  set volume(level) {
+    this.#audio.volume = level;
+    this.#sink.loud();
+  }
+
+  get muted() {
+    return this.#audio.muted;
+  }
+
+  set muted(flag) {
+    this.#audio.muted = flag;
+    this.#sink.loud();
   }
 
   /** Resolves once it plays or is known to be blocked. */
@@ -67,81 +92,75 @@ export class Playback {
 
   pause() {
     this.wanted = false;
-    this.#audio.pause();
+    this.#sink.pause();
     this.#reports.onchange();
   }
 
-  /** Makes the element ready for this MIME type; the sink that is there stays when it will do. */
-  expect(mime) {
-    const streaming = plays(mime);
-    if (this.#sink && streaming === this.#sink instanceof MediaSourceSink) return;
-    this.#sink?.close();
-    this.#sink = new (streaming ? MediaSourceSink : UrlSink)(this.#audio, this.#reports);
-    if (this.wanted) this.#begin();
+  /** Goes to that second of the song, or as near as what is here allows. */
+  seek(seconds) {
+    this.#sink.seek(Math.max(this.#track.start, Math.min(seconds, this.end - 0.05)));
   }
 
-  start(mime, offset) {
-    this.#sink.start(mime, offset);
+  /** The format is known, the track has grown, or it has ended. */
+  pump() {
+    const { format } = this.#track;
+    const fits = !format || { mse: appendable(format.mime), worklet: format.codec === 'pcm' }[this.name] !== false;
+    if (!fits) this.#exchange(this.#track, appendable(format.mime) ? 'mse' : 'element', null);
+    this.#sink.pump();
   }
 
-  append(payload, seconds) {
-    this.#sink.append(payload, seconds);
-  }
-
-  end() {
-    this.#sink.end();
-  }
-
-  /** Forgets all sound; `expect` comes next. */
-  restart() {
-    this.#sink?.close();
-    this.#sink = null;
-    this.moving = false;
+  /** Plays another track of the same song, from this second on, or from its first sound. */
+  restart(track, from) {
+    this.#exchange(track, this.name, from);
   }
 
   close() {
     clearInterval(this.#poll);
-    this.#stop.abort();
-    this.#audio.pause();
-    this.#sink?.close();
-    this.#graph?.context.close();
+    this.#sink.close(this.#own);
   }
 
-  /** A tap on the real signal, made when first asked for; null until the browser lets an AudioContext run. */
   analyser() {
-    // Before the page was touched a context could not run, and asking for one would only be warned about.
-    const allowed = navigator.userActivation?.hasBeenActive ?? this.moving;
-    if (!this.#graph && allowed) this.#graph = { context: new AudioContext(), node: null };
-    const graph = this.#graph;
-    if (!graph) return null;
-    if (graph.context.state !== 'running') {
-      graph.context.resume();
-      return graph.node;
-    }
-    // An element routed into a sleeping context is silent, so it is routed only into one that runs.
-    if (!graph.node) {
-      graph.node = new AnalyserNode(graph.context, { fftSize: 2048, smoothingTimeConstant: 0.75 });
-      graph.context.createMediaElementSource(this.#audio).connect(graph.node).connect(graph.context.destination);
-    }
-    return graph.node;
+    return this.firstSoundMs === null ? null : this.#sink.analyser(this.moving);
+  }
+
+  #make(from) {
+    const { maxBuffer, worklet } = this.#options;
+    const reports = {
+      onchange: (event) => this.#changed(event),
+      onready: () => this.wanted && this.#begin(),
+      onfail: (problem) => this.#reports.onfail(problem),
+      onstall: () => {
+        this.stalls += 1;
+        this.#dryAt ??= performance.now();
+        this.#target = Math.min(maxBuffer, this.#target * 2);
+        this.#reports.onstall(this.#target);
+      },
+    };
+    const { open } = this.#reports;
+    const means = { audio: this.#audio, reports, lead: () => this.#target, worklet, open, from };
+    return new SINKS[this.name](this.#track, means);
+  }
+
+  #exchange(track, name, from) {
+    this.#sink.close();
+    this.#track = track;
+    this.name = name;
+    this.moving = false;
+    this.#sink = this.#make(from);
+    if (this.wanted) this.#begin();
   }
 
   async #begin() {
-    this.blocked = false;
-    try {
-      await this.#audio.play();
-    } catch (refusal) {
-      this.blocked = refusal.name === 'NotAllowedError'; // an AbortError is only a source that was exchanged
-    }
+    this.blocked = !(await this.#sink.play());
     this.#reports.onchange();
   }
 
   #awaitFirstSound() {
     const asked = performance.now();
-    let last = { at: asked, time: this.#audio.currentTime };
+    let last = { at: asked, time: this.time };
     clearInterval(this.#poll);
     this.#poll = setInterval(() => {
-      const now = { at: performance.now(), time: this.#audio.currentTime };
+      const now = { at: performance.now(), time: this.time };
       const step = now.time - last.time;
       const jump = step > (now.at - last.at) / 1000 + 0.1; // a seek to where a late joiner begins is not sound
       last = now;
@@ -153,8 +172,12 @@ export class Playback {
   }
 
   #changed(event) {
-    const { paused, readyState, ended } = this.#audio;
-    this.moving = event === 'timeupdate' && this.firstSoundMs !== null && !paused && readyState > 2;
+    const { running, ended } = this.#sink;
+    this.moving = event === 'timeupdate' && this.firstSoundMs !== null && running;
+    if ((this.moving || ended) && this.#dryAt !== null) {
+      this.#dryMs += performance.now() - this.#dryAt;
+      this.#dryAt = null;
+    }
     if (event === 'pause' && !ended) this.wanted = false; // headphones and media keys pause behind our back
     this.#reports.onchange();
   }

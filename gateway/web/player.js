@@ -1,28 +1,62 @@
-/* The player page: finds out who the visitor is, then joins the form, the stage and the list to one gateway.
+/* The player page: finds out who the visitor is, then joins the form, the stage and the panels to one gateway.
  *
  * Invariant: sound is asked for inside the click. Credentials come from the address's hash, else from a demo gateway,
- * else from the visitor, and are kept nowhere.
+ * else from the visitor, and are kept nowhere. An order that was refused for the moment is made again by itself.
  */
 
 import { Composer } from './composer.js';
+import { Notice } from './notice.js';
+import { Panel } from './panel.js';
+import { Quota } from './quota.js';
+import { Rest } from './rest.js';
+import { Share } from './share.js';
+import { Songs } from './songs.js';
 import { Stage } from './stage.js';
-import { TEXTS } from './texts.js';
-import { Together } from './together.js';
+import { choose, language, LANGUAGES, onLanguage, remember, remembered, speak, t } from './texts.js';
 import { Wavegate } from './wavegate.js';
 
-for (const element of document.querySelectorAll('[data-text]')) element.textContent = TEXTS[element.dataset.text];
+const THEMES = ['auto', 'light', 'dark'];
+const PATIENCE = 120; // seconds a refused order is waited for
+const CUT = 3_000; // ms
+const TICKET_ERRORS = new Set(['bad_credentials', 'credentials_expired', 'ticket_used', 'missing_credentials', 'forbidden']);
+const part = (id) => document.getElementById(id);
 
+settings();
+await speak();
 const address = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 addEventListener('hashchange', () => location.reload());
 const credentials = await introduce();
-const gate = new Wavegate(credentials);
-document.getElementById('room').hidden = false;
-const stage = new Stage(TEXTS);
-const composer = new Composer(TEXTS, compose);
-const together = credentials.key ? new Together(TEXTS, gate, join) : null;
-gate.addEventListener('error', ({ detail }) => {
-  if (!stage.song?.error) stage.alert(detail);
+const owner = Boolean(credentials.key);
+const guest = !owner && Boolean(address.stream); // came to hear one song
+const scissors = owner ? await import('./cut.js') : null;
+scissors?.install();
+const gate = new Wavegate({ server: location.origin, ...credentials });
+const rest = new Rest(credentials);
+const notice = new Notice();
+let tenant = null;
+let clips = null;
+
+part('room').hidden = false;
+part('room').classList.toggle('guest', guest);
+part('desk').hidden = guest;
+const stage = new Stage(broken);
+const composer = guest ? null : new Composer(compose);
+const panel = new Panel(owner ? ['songs', 'share', 'clip', 'words'] : ['words', 'clip']);
+const songs = owner ? new Songs(rest, join) : null;
+const share = owner ? new Share(rest, () => tenant, report) : null;
+if (owner) new Quota(gate);
+panel.on('share', () => share.open());
+panel.on('clip', cutting);
+part('cut').hidden = !scissors;
+part('cut').addEventListener('click', () => scissors.cut(CUT));
+gate.addEventListener('session', ({ detail }) => {
+  ({ tenant } = detail);
+  if (['unreachable', 'offline'].includes(notice.code)) notice.hide();
 });
+// What ended a song, or an order, has been told there, with a way on.
+gate.addEventListener('error', ({ detail }) => stage.song?.error || notice.code === detail.code || report(detail));
+addEventListener('offline', () => notice.show({ code: 'offline', message: t.offline }));
+addEventListener('online', () => notice.code === 'offline' && notice.hide());
 if (address.stream) await arrive(address.stream);
 else gate.connect().catch(() => {}); // a handshake less between the click and the first sound
 
@@ -36,34 +70,42 @@ async function introduce() {
   } catch {
     // Not reachable now: the connection will say so in words.
   }
-  const form = document.getElementById('entry');
+  return { ticket: await askForTicket() };
+}
+
+function askForTicket() {
+  const form = part('entry');
+  part('room').hidden = true;
   form.hidden = false;
   form.ticket.focus();
   return new Promise((resolve) => {
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       form.hidden = true;
-      resolve({ ticket: form.ticket.value.trim() });
+      resolve(form.ticket.value.trim());
     });
   });
 }
 
 function compose(input, options) {
-  stage.quiet();
+  notice.hide();
   composer.busy(true);
+  const asked = performance.now();
   const song = gate.create(input, options);
   song.play();
   // The song that plays goes on until the gateway has taken the new one.
   song.addEventListener('created', () => {
     composer.busy(false);
-    show(song, song.info);
+    show(song, { ...song.info, asked });
   });
   song.addEventListener('error', ({ detail }) => {
     if (song.id) return;
     composer.busy(false);
     song.close();
-    if (detail.param?.startsWith('input')) composer.problem(detail.message);
-    else stage.alert(detail);
+    if (detail.param?.startsWith('input')) return composer.problem(language === 'en' ? detail.message : (composer.tooMuch() ?? detail.message));
+    const seconds = detail.retryAfterMs && detail.retryAfterMs / 1000;
+    const action = detail.retryable && { label: seconds ? 'now' : 'retry', run: () => compose(input, options), seconds };
+    report(detail, seconds > PATIENCE ? null : action);
   });
 }
 
@@ -77,26 +119,81 @@ function join(stream, since = 'start') {
 async function arrive(id) {
   let stream = { id };
   try {
-    if (credentials.key) stream = await gate.stream(id);
+    stream = await rest.stream(id);
   } catch (problem) {
-    return stage.alert(problem.code ? problem : { code: 'unreachable', message: problem.message });
+    if (owner) return report(problem); // a guest's ticket may be for the socket alone, and the socket tells the rest
   }
   join(stream, stream.status === 'completed' ? 'start' : address.since);
 }
 
 async function label(id) {
-  const { simulated } = await gate.stream(id).catch(() => ({}));
+  const { simulated } = await rest.stream(id).catch(() => ({}));
   stage.simulated(simulated);
 }
 
-function show(song, { title, simulated }) {
+function show(song, { title, lyrics, simulated, asked }) {
   const hash = new URLSearchParams({ ...(address.ticket && { ticket: address.ticket }), stream: song.id, since: 'live' });
-  stage.show(song, { title: title ?? TEXTS.songOf(song.id), second: `/#${hash}` });
+  stage.show(song, { title, lyrics, asked, second: `/#${hash}` });
   stage.simulated(simulated);
-  together?.here(song.id);
-  for (const event of ['completed', 'error']) song.addEventListener(event, () => together?.refresh());
+  songs?.here(song.id);
+  share?.song(song.id, 'mp3');
+  if (['share', 'clip'].includes(panel.shown)) panel.open(panel.shown);
+  for (const event of ['completed', 'error']) song.addEventListener(event, () => songs?.refresh());
   // Who makes the music is known only once it has begun.
-  if (together) song.addEventListener('started', () => label(song.id));
-  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  document.getElementById('stage').scrollIntoView({ behavior: still ? 'auto' : 'smooth', block: 'nearest' });
+  if (owner) song.addEventListener('started', () => label(song.id));
+  if (part('stage').getBoundingClientRect().top > innerHeight / 2) {
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    part('stage').scrollIntoView({ behavior: still ? 'auto' : 'smooth', block: 'start' });
+  }
+}
+
+/** Of a song that was there. */
+function broken(error, song) {
+  report(error, error.code === 'playback_failed' ? { label: 'retry', run: () => join(song) } : null, song.stats.frames ? 'kept' : null);
+}
+
+function report(error, action = null, extra = null) {
+  if (TICKET_ERRORS.has(error.code) && !owner) action = { label: 'newTicket', run: anotherTicket };
+  else if (error.code === 'unreachable' && !action) action = { label: 'retry', run: () => gate.connect().catch(() => {}) };
+  notice.show(error, { extra, action });
+}
+
+async function anotherTicket() {
+  const hash = new URLSearchParams({ ...address, ticket: await askForTicket() });
+  location.hash = hash;
+}
+
+async function cutting() {
+  if (!stage.song) return;
+  const { Clips } = await import('./clips.js');
+  clips ??= new Clips(rest, report, () => stage.song?.pause());
+  clips.song(stage.song, () => stage.picture);
+}
+
+/** Language, colours, and the keys' own page: what works before anybody is let in. */
+function settings() {
+  const theme = () => THEMES.find((name) => name === remembered('wavegate.theme')) ?? 'auto';
+  const paint = () => {
+    document.documentElement.dataset.theme = theme();
+    if (t) part('theme').ariaLabel = part('theme').title = t.theme[theme()];
+  };
+  paint();
+  part('theme').addEventListener('click', () => {
+    remember('wavegate.theme', THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
+    paint();
+  });
+  const other = () => LANGUAGES.find((name) => name !== language);
+  part('language').addEventListener('click', () => choose(other()));
+  onLanguage(() => {
+    part('settings').hidden = false;
+    part('language').textContent = { en: 'EN', zh: '中文' }[other()];
+    part('language').lang = other();
+    paint();
+  });
+  const keys = part('keys');
+  part('help').addEventListener('click', () => keys.showModal());
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== '?' || keys.open || event.target.closest('input:not([type=range]), textarea, select')) return;
+    keys.showModal();
+  });
 }

@@ -1,45 +1,47 @@
 /* The song in words, numbers and pictures, with its controls.
  *
- * Invariant: it shows what the song says of itself and keeps no state of its own beyond which song that is.
- * It knows songs, not gateways; what goes wrong elsewhere is handed to `alert`.
+ * Invariant: it shows what the song says of itself and keeps no state of its own beyond which song that is. The sound is
+ * tapped for its spectrum only while that is wanted, seen, and already heard: the first sound waits for no picture.
+ * It knows songs, not gateways; what goes wrong is told to `onerror(error, song)`.
  */
 
-import { Peaks, Pictures } from './pictures.js';
+import { Halo, Peaks, Wave } from './pictures.js';
+import { clock, onLanguage, size, t } from './texts.js';
 
 const NUMBERS_EVERY = 250; // ms
 const PICTURE_EVERY = 33; // ms: thirty a second are smooth enough for bars
+const STEP = 5; // seconds, of the arrow keys
 
 export class Stage {
-  #texts;
+  #onerror;
   #song = null;
   #peaks = null;
-  #pictures = new Pictures();
+  #known = {}; // title and lyrics as the gateway told them elsewhere
+  #queue = null;
+  #asked = 0;
+  #wave = new Wave(document.getElementById('wave'));
+  #halo = new Halo(document.getElementById('halo'));
+  #still = matchMedia('(prefers-reduced-motion: reduce)');
   #part = (id) => document.getElementById(id);
   #drawn = 0;
   #saved = null;
 
-  constructor(texts) {
-    this.#texts = texts;
+  constructor(onerror) {
+    this.#onerror = onerror;
     const part = this.#part;
-    part('seek').ariaLabel = texts.seek;
-    part('volume').ariaLabel = texts.volume;
-    part('mute').ariaLabel = texts.mute;
-    part('lyrics').ariaLabel = texts.lyrics;
     part('toggle').addEventListener('click', () => this.toggle());
-    part('seek').addEventListener('input', () => (this.#song.currentTime = Number(part('seek').value)));
+    part('seek').addEventListener('input', () => this.#song.seek(Number(part('seek').value)));
     part('volume').addEventListener('input', () => (this.#song.volume = Number(part('volume').value)));
-    part('mute').addEventListener('click', () => {
-      this.#song.muted = !this.#song.muted;
-      part('mute').ariaPressed = String(this.#song.muted);
+    part('mute').addEventListener('click', () => this.#mute());
+    part('spectrum').addEventListener('click', () => this.#watch(part('spectrum').ariaPressed !== 'true'));
+    // On phones a tapped element falls silent in the background, and by the silent switch.
+    this.#watch(matchMedia('(pointer: fine)').matches && !this.#still.matches);
+    document.addEventListener('keydown', (event) => this.#key(event));
+    onLanguage(() => {
+      this.#describe();
+      this.#settle();
+      this.#count();
     });
-    // Space plays and pauses, unless it is being typed or would press something else.
-    document.addEventListener('keydown', (event) => {
-      if (event.key !== ' ' || event.target.closest('button, input, select, textarea, a')) return;
-      event.preventDefault();
-      this.toggle();
-    });
-    navigator.mediaSession?.setActionHandler('play', () => this.#song?.play());
-    navigator.mediaSession?.setActionHandler('pause', () => this.#song?.pause());
     setInterval(() => this.#count(), NUMBERS_EVERY);
     this.#settle();
     this.#draw(0);
@@ -49,28 +51,41 @@ export class Stage {
     return this.#song;
   }
 
-  /** Shows this song and leaves the one before. `title` serves until the gateway knows a better one. */
-  show(song, { title, second }) {
+  /** {peaks: values, made, complete} of the song, for whoever draws it too. */
+  get picture() {
+    const song = this.#song;
+    return { peaks: this.#peaks?.values ?? [], made: song?.duration ?? 0, complete: song?.completed ?? false };
+  }
+
+  /** Shows this song and leaves the one before. `asked`: when it was asked for, by performance.now(). */
+  show(song, { title, lyrics, second, asked = performance.now() }) {
     this.#song?.close();
     const part = this.#part;
     if (this.#song) Object.assign(song, { volume: this.#song.volume, muted: this.#song.muted });
     this.#song = song;
-    this.#peaks = new Peaks();
+    this.#peaks = new Peaks(song);
+    this.#known = { title, lyrics };
+    this.#asked = asked;
+    this.#queue = null;
     if (this.#saved) URL.revokeObjectURL(this.#saved);
     this.#saved = null;
-    song.addEventListener('frame', ({ detail }) => this.#peaks.add(detail, song.format.sample_rate));
-    song.addEventListener('metadata', () => this.#describe(title));
+    song.addEventListener('metadata', () => this.#describe());
     song.addEventListener('state', () => this.#settle());
-    song.addEventListener('completed', () => this.#complete());
+    song.addEventListener('completed', () => this.#keep());
     song.addEventListener('queued', ({ detail }) => {
-      const seconds = detail.eta_ms && Math.ceil(detail.eta_ms / 1000);
-      if (detail.position) part('status').textContent = this.#texts.queue(detail.position, seconds);
+      this.#queue = detail;
+      this.#settle();
     });
-    song.addEventListener('error', ({ detail }) => this.alert(detail));
+    song.addEventListener('error', ({ detail }) => {
+      this.#keep();
+      this.#onerror(detail, song);
+    });
     for (const id of ['toggle', 'mute', 'volume', 'seek']) part(id).disabled = false;
     part('second').href = second;
-    for (const id of ['alert', 'save', 'lyrics']) part(id).hidden = true;
-    this.#describe(title);
+    part('save').hidden = true;
+    part('lyrics').hidden = true;
+    part('lyrics').previousElementSibling.hidden = false;
+    this.#describe();
     this.#settle();
     this.#count();
   }
@@ -87,38 +102,50 @@ export class Stage {
     this.#settle();
   }
 
-  /** Says what went wrong: the gateway's own sentence where it gave one. */
-  alert(error) {
-    const again = error.retryAfterMs ? this.#texts.again(Math.ceil(error.retryAfterMs / 1000)) : '';
-    this.#part('code').textContent = error.code;
-    this.#part('sentence').textContent = (this.#texts.errors[error.code] ?? error.message) + again;
-    this.#part('alert').hidden = false;
+  #mute() {
+    this.#song.muted = !this.#song.muted;
+    this.#part('mute').ariaPressed = String(this.#song.muted);
   }
 
-  quiet() {
-    this.#part('alert').hidden = true;
+  #watch(flag) {
+    this.#part('spectrum').ariaPressed = String(flag);
   }
 
-  #describe(title) {
-    const { title: known, lyrics } = this.#song;
-    const name = known ?? title;
+  // Keys do nothing where they are typed or press something else.
+  #key(event) {
+    const { key, target, altKey, ctrlKey, metaKey } = event;
+    if (altKey || ctrlKey || metaKey || target.closest('input:not([type=range]), select, textarea, dialog')) return;
+    if (!this.#song) return;
+    if (key === ' ' && !target.closest('button, a, summary, input')) this.toggle();
+    else if (/^Arrow(Left|Right)$/.test(key) && !target.closest('input, [role=tab]')) {
+      this.#song.seek(this.#song.currentTime + (key === 'ArrowLeft' ? -STEP : STEP));
+    } else if (key === 'm' || key === 'M') this.#mute();
+    else return;
+    event.preventDefault();
+  }
+
+  #describe() {
+    const song = this.#song;
+    const name = song ? (song.title ?? this.#known.title ?? t.songOf(song.id)) : t.idleTitle;
     if (this.#part('title').textContent !== name) {
-      this.#part('title').textContent = name;
-      document.title = `${name} · Wavegate`;
-      if (navigator.mediaSession) navigator.mediaSession.metadata = new MediaMetadata({ title: name, artist: 'Wavegate' });
+      this.#part('title').textContent = this.#part('title').title = name;
+      document.title = song ? `${name} · Wavegate` : 'Wavegate';
     }
     const place = this.#part('lyrics');
+    const lyrics = song?.lyrics ?? this.#known.lyrics;
     if (!lyrics || !place.hidden) return;
     place.replaceChildren(...lyrics.split(/(?=\[[^\]\n]+\])/).map(verse));
     place.hidden = false;
+    place.previousElementSibling.hidden = true;
   }
 
-  #complete() {
+  // What has arrived can be saved once no more will come.
+  #keep() {
     const song = this.#song;
     this.#saved = URL.createObjectURL(song.blob());
     const save = this.#part('save');
     save.href = this.#saved;
-    save.download = `wavegate-${song.id}.${song.format?.codec === 'mp3' ? 'mp3' : 'wav'}`;
+    save.download = `wavegate-${song.id}.${/\W(mpeg|webm|mp4|aac|ogg|flac|wav)\b/.exec(song.format?.mime)?.[1].replace('mpeg', 'mp3') ?? 'pcm'}`;
     save.hidden = song.stats.frames === 0;
     this.#settle();
   }
@@ -128,58 +155,63 @@ export class Stage {
     const state = song?.state ?? 'idle';
     const part = this.#part;
     part('stage').dataset.state = state;
-    part('status').textContent = this.#texts.states[state === 'playing' && song.completed ? 'complete' : state];
+    const queued = state === 'queued' && this.#queue?.position;
+    const seconds = queued && this.#queue.eta_ms && Math.ceil(this.#queue.eta_ms / 1000);
+    const words = queued ? t.queue(queued, seconds) : t.states[state === 'playing' && song.completed ? 'complete' : state];
+    if (part('status').textContent !== words) part('status').textContent = words;
     part('second').hidden = !song?.id;
+    part('cut').disabled = !song || song.finished;
     this.#press();
   }
 
   #press() {
     const on = Boolean(this.#song && !this.#song.paused);
     this.#part('toggle').toggleAttribute('data-on', on);
-    this.#part('toggle').ariaLabel = on ? this.#texts.pause : this.#texts.play;
+    this.#part('toggle').ariaLabel = on ? t.pause : t.play;
   }
 
   #count() {
     const song = this.#song;
-    if (!song) return;
+    if (!song) return void (this.#part('route').textContent = t.routeIdle);
     this.#press();
-    const { stats, currentTime, duration, verified, format } = song;
+    const { stats, currentTime, duration, verified, format, state } = song;
+    const waited = ['queued', 'buffering'].includes(state) ? short(performance.now() - this.#asked) : '–';
     const seconds = (value) => `${value.toFixed(1)} s`;
     const facts = {
-      firstSound: stats.firstSoundMs === null ? '–' : short(stats.firstSoundMs),
+      firstSound: stats.firstSoundMs === null ? waited : short(stats.firstSoundMs),
       generated: seconds(duration),
       heard: seconds(stats.firstSoundMs === null ? 0 : currentTime),
       buffered: seconds(stats.bufferedSeconds),
-      lag: seconds(stats.lagSeconds),
+      lag: song.completed ? '–' : seconds(stats.lagSeconds),
       listeners: stats.listeners ?? '–',
-      bytes: stats.bytes < 1e6 ? `${Math.round(stats.bytes / 1e3)} kB` : `${(stats.bytes / 1e6).toFixed(1)} MB`,
-      format: format ? describe(format) : '–',
-      verified: this.#texts.sha[verified],
+      bytes: size(stats.bytes),
+      format: format ? rate(format) : '–',
+      verified: t.sha[verified],
       stalls: stats.stalls,
       reconnects: stats.reconnects,
       at: clock(currentTime),
       of: clock(duration),
+      route: format ? t.route(/\W(\w+)/.exec(format.mime)[1].replace('mpeg', 'mp3'), t.sinks[stats.sink], t.transports[stats.transport]) : t.routeIdle,
     };
     for (const [id, fact] of Object.entries(facts)) this.#part(id).textContent = fact;
+    this.#part('firstSound').toggleAttribute('data-open', stats.firstSoundMs === null);
+    this.#part('route').title = stats.why ?? '';
     this.#part('verified').dataset.verified = verified;
     const seek = this.#part('seek');
-    seek.max = this.#pictures.span;
+    seek.max = this.#wave.span;
     seek.value = currentTime;
-    seek.ariaValueText = this.#texts.position(facts.at, facts.of);
+    seek.ariaValueText = t.position(facts.at, facts.of);
   }
 
+  // The browser asks for no picture while the page is hidden.
   #draw(now) {
     requestAnimationFrame((next) => this.#draw(next));
     if (now - this.#drawn < PICTURE_EVERY) return;
     this.#drawn = now;
     const song = this.#song;
-    this.#pictures.draw({
-      peaks: this.#peaks?.values ?? [],
-      heard: song?.currentTime ?? 0,
-      made: song?.duration ?? 0,
-      complete: song?.completed ?? false,
-      analyser: song && !song.paused ? song.analyser() : null,
-    });
+    const wanted = this.#part('spectrum').ariaPressed === 'true' && song && !song.paused && song.stats.firstSoundMs !== null;
+    this.#wave.draw({ ...this.picture, heard: [0, song?.currentTime ?? 0] });
+    this.#halo.draw(wanted ? song.analyser() : null);
   }
 }
 
@@ -191,15 +223,11 @@ function verse(text) {
   return part;
 }
 
-function describe({ codec, sample_rate: rate, bitrate }) {
-  return bitrate && codec !== 'pcm' ? `${codec} ${Math.round(bitrate / 1000)}k` : `${codec} ${rate / 1000}k`;
+function rate({ codec, sample_rate: hertz, bitrate }) {
+  if (bitrate && codec !== 'pcm') return `${codec} ${Math.round(bitrate / 1000)}k`;
+  return hertz ? `${codec} ${hertz / 1000}k` : codec;
 }
 
 function short(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
-}
-
-function clock(seconds) {
-  const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
 }

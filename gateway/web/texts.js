@@ -1,87 +1,83 @@
-/* Every word of the page, in one place, so that another language is another table.
+/* The words of a page in the visitor's language, and the change of it while music plays.
  *
- * Invariant: elements with `data-text` hold a key of this table and no words of their own.
+ * Invariant: an element with `data-text` or `data-label` has no words of its own: they are put in here, again at every
+ * change. `t` is the one table in use; whoever has written words elsewhere is called by `onLanguage`.
  */
 
-export const TEXTS = {
-  tagline: 'Music you hear while it is being made',
-  simulated: 'Simulated music,',
-  simulatedWhy: 'made by the built-in simulator',
-  compose: 'Compose',
-  prompt: 'Prompt',
-  lyrics: 'Lyrics',
-  promptLabel: 'Describe the song',
-  lyricsLabel: 'Write its words',
-  promptHint: 'Mood, instruments, tempo: in English or Chinese',
-  lyricsHint: 'Marks such as [verse] and [chorus] are not counted',
-  examples: 'Examples',
-  voice: 'Voice',
-  female: 'Female',
-  male: 'Male',
-  sung: 'Sung',
-  instrumental: 'Instrumental',
-  model: 'Model',
-  go: 'Compose and play',
-  asking: 'Asking the gateway…',
-  play: 'Play',
-  pause: 'Pause',
-  seek: 'Position in the song',
-  volume: 'Volume',
-  mute: 'Mute',
-  second: 'Second listener',
-  save: 'Save file',
-  idleTitle: 'Nothing is playing yet',
-  firstSound: 'to first sound',
-  generated: 'Generated',
-  heard: 'Heard',
-  buffered: 'Buffered',
-  lag: 'Lag',
-  listeners: 'Listeners',
-  bytes: 'Received',
-  format: 'Format',
-  verified: 'SHA-256',
-  stalls: 'Stalls',
-  reconnects: 'Reconnects',
-  together: 'Listen together',
-  togetherEmpty: 'Songs made at this gateway appear here. Everyone hears the same one.',
-  join: 'Join',
-  here: 'Listening',
-  ticketTitle: 'A ticket, please',
-  ticketWhy: 'This gateway lets listeners in by ticket. Paste the one you were given.',
-  ticket: 'Ticket',
-  enter: 'Enter',
+const CHOICE = 'wavegate.language';
+const listeners = [];
 
-  empty: { prompt: 'Describe the song first, or take an example.', lyrics: 'Write the words first, or take the example.' },
-  units: { zh: 'Chinese characters', en: 'words' },
-  fit: { none: '', short: 'too short', good: 'fits', long: 'too long' },
-  states: {
-    idle: 'Write a prompt, or join a song below.',
-    queued: 'Waiting for the first notes',
-    buffering: 'Filling the buffer',
-    playing: 'Playing while it is being made',
-    complete: 'Playing, all of it has arrived',
-    paused: 'Paused',
-    reconnecting: 'Connection lost, coming back',
-    blocked: 'Your browser waits for a tap before it lets sound out',
-    ended: 'The end',
-    failed: 'Stopped',
-  },
-  queue: (position, seconds) => `Number ${position} in the queue${seconds ? `, about ${seconds} s` : ''}`,
-  songOf: (id) => `Song ${id.slice(-6)}`,
-  status: { queued: 'queued', running: 'being made', completed: 'complete', failed: 'failed', cancelled: 'cancelled' },
-  listening: (count) => (count === 1 ? '1 listener' : `${count} listeners`),
-  position: (at, of) => `${at} of ${of}`,
-  sha: { true: 'verified', false: 'differs', null: '–' },
-  again: (seconds) => ` Try again in ${seconds} s.`,
-  errors: {
-    bad_credentials: 'The gateway does not know this ticket. Load the page again to enter another.',
-    missing_credentials: 'The gateway wants a key or a ticket.',
-    origin_forbidden: 'This page may not use this gateway.',
-    stream_not_found: 'There is no such song here, or it is no longer kept.',
-    quota_exceeded: 'The budget for generated music is used up.',
-    concurrency_exceeded: 'Too many songs are being made at once.',
-    rate_exceeded: 'Too many songs were started in the last minute.',
-    overloaded: 'The gateway has more listeners than it can serve.',
-    playback_failed: 'The browser could not play this sound.',
-  },
-};
+export const LANGUAGES = ['en', 'zh'];
+export let t;
+export let language;
+
+/** Loads the table and fills the page. Without a name: what was chosen before, else what the browser prefers. */
+export async function speak(name = remembered(CHOICE) ?? preferred()) {
+  ({ default: t } = await import(`./words-${name}.js`));
+  language = name;
+  document.documentElement.lang = name === 'zh' ? 'zh-CN' : 'en';
+  for (const element of document.querySelectorAll('[data-text]')) element.textContent = t[element.dataset.text];
+  for (const element of document.querySelectorAll('[data-label]')) {
+    element.ariaLabel = t[element.dataset.label];
+    if (element.matches('button')) element.title = element.ariaLabel;
+  }
+  for (const listener of listeners) listener();
+}
+
+/** Speaks the language and remembers that it was chosen. */
+export function choose(name) {
+  remember(CHOICE, name);
+  return speak(name);
+}
+
+export function onLanguage(listener) {
+  listeners.push(listener);
+}
+
+/** What was remembered here; null where nothing was, or where pages may keep nothing. */
+export function remembered(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+export function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // A private window forgets it.
+  }
+}
+
+/** The sentence for an error's code: its own, that of its family, else what the gateway said. */
+export function sentenceOf({ code, message }) {
+  const own = t.errors[code];
+  // The gateway's sentence says more than a table can, but only in English.
+  if (code === 'invalid_input' && language === 'en') return message;
+  return own ?? t.errors[code.split('_')[0]] ?? message;
+}
+
+/** 83.4 -> 1:23 */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+}
+
+const amount = (value, unit, digits = 0) =>
+  new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits }).format(value);
+
+/** A span of time in words: seconds up to two minutes, then minutes, then hours. */
+export function span(seconds) {
+  if (seconds < 120) return amount(seconds, 'second');
+  return seconds < 7200 ? amount(seconds / 60, 'minute') : amount(seconds / 3600, 'hour', seconds < 36_000 ? 1 : 0);
+}
+
+export function size(bytes) {
+  return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function preferred() {
+  return navigator.languages.find((one) => /^(zh|en)\b/.test(one))?.startsWith('zh') ? 'zh' : 'en';
+}

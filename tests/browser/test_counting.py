@@ -26,7 +26,7 @@ async def test_the_page_counts_as_the_gateway_does(gateway: Any, visit: Visit) -
 async def test_every_example_fits(gateway: Any, visit: Visit) -> None:
     """An example is something to press the button with: none is too short or too long."""
     page = await visit(gateway.url)
-    for kind in ("Prompt", "Lyrics"):
+    for kind in ("Prompt", "Lyrics", "Speech"):
         await page.click(f"#kind >> text={kind}")
         chips = page.locator("#chips button")
         assert await chips.count() >= 2

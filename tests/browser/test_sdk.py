@@ -1,88 +1,64 @@
-"""The parts of the browser's client that need no sound: frames, close codes, and what a song does with doubles.
+"""The browser SDK as a package, and what a song does with frames that come twice or whose place is lost.
 
-Invariant under test: what the wire says is read as the gateway wrote it, and every close code is obeyed.
-It must not know the page.
+Invariant under test: what is packed is what is imported, its types are what it does, and no frame counts twice. What
+needs no browser is tested by sdk.test.mjs. It must not know the player page.
 """
 
 import json
-import struct
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import WebSocketRoute, expect
+from playwright.async_api import WebSocketRoute
 
 from tests.browser.conftest import Visit
+from tests.browser.listening import ICON, NOWHERE, SCRIPT
+
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "gateway" / "web"
+HERE = Path(__file__).parent
+IMPORT = re.compile(r"""(?:from|import) *\(?'\./([\w-]+\.js)'""")
 
 
-async def test_a_frame_is_read_as_it_was_written(gateway: Any, visit: Visit) -> None:
-    """All fields of the header come back, numbers beyond 32 bits too, and the payload is what follows them."""
-    frame = struct.pack("!BBHIQII", 1, 2, 5, 4_000_000_000, 2**40 + 7, 3_000_000_001, 1152) + b"\x00\xff\x10"
-    page = await visit(gateway.url)
-    read = await page.evaluate(
-        """async (bytes) => {
-             const frame = (await import('/wavegate.js')).readFrame(new Uint8Array(bytes).buffer);
-             return { ...frame, payload: [...frame.payload] };
-           }""",
-        list(frame),
-    )
-    assert read == {
-        "version": 1,
-        "kind": 2,
-        "flags": 5,
-        "randomAccess": True,
-        "discontinuity": False,
-        "last": True,
-        "rendition": 4_000_000_000,
-        "pts": 2**40 + 7,
-        "seq": 3_000_000_001,
-        "duration": 1152,
-        "payload": [0, 255, 16],
-    }
+def run(*command: str, cwd: Path = HERE) -> str:
+    """What it says, if it succeeds."""
+    done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-@pytest.mark.parametrize("frame", [b"", bytes(23), b"\x02" + bytes(23)], ids=["empty", "short", "version 2"])
-async def test_what_is_no_frame_is_refused(gateway: Any, visit: Visit, frame: bytes) -> None:
-    """Too few bytes or another version are a RangeError, not a frame of nonsense."""
-    page = await visit(gateway.url)
-    name = await page.evaluate(
-        """async (bytes) => {
-             const { readFrame } = await import('/wavegate.js');
-             try { readFrame(new Uint8Array(bytes).buffer); } catch (problem) { return problem.name; }
-           }""",
-        list(frame),
-    )
-    assert name == "RangeError"
+def test_what_needs_no_browser(need: Callable[[str], str]) -> None:
+    """Frames, close codes, the track and samples, in Node."""
+    said = run(need("node"), "--test", "sdk.test.mjs")
+    assert int(re.findall(r"^. pass (\d+)", said, re.MULTILINE)[0]) >= 10
+    assert re.findall(r"^. skipped (\d+)", said, re.MULTILINE) == ["0"]
 
 
-async def test_every_close_code_is_obeyed(gateway: Any, visit: Visit) -> None:
-    """Final codes end it, 42xx come back at once, the others after the time they name, or by backing off."""
-    page = await visit(gateway.url)
-    cases = [
-        *[(code, "") for code in (1003, 1008, 1009, 4001, 4003, 4004, 4005, 4008, 4010)],
-        *[(code, "") for code in (4200, 4201, 4203)],
-        *[(code, "slug;retry_after_ms=1200") for code in (1001, 1012, 4100, 4101, 4103)],
-        *[(code, "slug") for code in (1006, 1011, 1013, 4102, 4104)],
-    ]
-    verdicts = await page.evaluate(
-        "async (cases) => { const { afterClose } = await import('/connection.js');"
-        " return cases.map(([code, reason]) => afterClose(code, reason)); }",
-        cases,
-    )
-    final, now, later, backing_off = verdicts[:9], verdicts[9:12], verdicts[12:17], verdicts[17:]
-    assert all(verdict == {"retry": False, "delay": None} for verdict in final)
-    assert all(verdict == {"retry": True, "delay": 0} for verdict in now)
-    assert all(verdict == {"retry": True, "delay": 1200} for verdict in later)
-    assert all(verdict == {"retry": True, "delay": None} for verdict in backing_off)
+def test_the_types_are_those_of_the_script(need: Callable[[str], str]) -> None:
+    """A program that uses everything compiles, one that uses it wrongly does not, and no public name is missing."""
+    compiler = f"{need('npm:typescript')}/bin/tsc"
+    switches = "--noEmit --strict --target es2023 --module nodenext --lib es2023,dom,dom.iterable --types"
+    run(need("node"), compiler, *switches.split(), "", "sdk.types.mts")
 
 
-async def test_backing_off_grows_and_has_an_end(gateway: Any, visit: Visit) -> None:
-    """Delays double from half a second up to fifteen, spread over their upper half."""
-    page = await visit(gateway.url)
-    delays = await page.evaluate(
-        "async () => { const { backOff } = await import('/connection.js');"
-        " return [0, 1, 2, 3, 9].map((attempt) => [backOff(attempt, () => 0), backOff(attempt, () => 1)]); }"
-    )
-    assert delays == [[250, 500], [500, 1000], [1000, 2000], [2000, 4000], [7500, 15000]]
+def test_what_is_packed_is_what_is_imported(need: Callable[[str], str], tmp_path: Path) -> None:
+    """npm packs the SDK's files and no other, the packed module can be imported, and its version is the gateway's."""
+    needed, found = {"worklet.js", "wavegate.d.ts", "package.json"}, ["wavegate.js"]
+    while found:
+        name = found.pop()
+        needed.add(name)
+        found.extend(set(IMPORT.findall((WEB / name).read_text())) - needed)
+    (packed,) = json.loads(run(need("npm"), "pack", "--json", "--pack-destination", str(tmp_path), cwd=WEB))
+    assert {file["path"] for file in packed["files"]} == needed
+    run("tar", "xf", packed["filename"], cwd=tmp_path)
+    script = "import('./package/wavegate.js').then((sdk) => console.log(Object.keys(sdk).sort().join()))"
+    assert run(need("node"), "-e", script, cwd=tmp_path).strip() == "Song,Wavegate,WavegateError,readFrame"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert packed["version"] == project["version"]
 
 
 async def test_frames_that_come_twice_count_once(gateway: Any, visit: Visit) -> None:
@@ -98,11 +74,22 @@ async def test_frames_that_come_twice_count_once(gateway: Any, visit: Visit) -> 
 
         server.on_message(forward)
 
-    page = await visit(gateway.url, prepare=lambda page: page.route_web_socket("**/v1/ws", twice))
-    await page.fill("#text", "[[scale seconds=3 speed=4]] a scale that is told twice")
-    await page.click("#go")
-    await expect(page.locator("#verified")).to_have_text("verified")
-    assert (await page.inner_text("#generated")) == "3.0 s"
+    page = await visit(
+        f"{gateway.url}{NOWHERE}",
+        script=SCRIPT,
+        forgiven=ICON,
+        prepare=lambda page: page.route_web_socket("**/v1/ws", twice),
+    )
+    facts = await page.evaluate(
+        """async () => {
+             const gate = await gateFor();
+             const song = gate.create({ prompt: '[[scale seconds=1.5 speed=4]] a scale that is told twice' });
+             song.play();
+             return heard(song);
+           }"""
+    )
+    assert facts["verified"] is True
+    assert facts["duration"] == pytest.approx(1.5, abs=0.1)
 
 
 async def test_a_lost_position_begins_again(gateway: Any, visit: Visit) -> None:
@@ -121,10 +108,25 @@ async def test_a_lost_position_begins_again(gateway: Any, visit: Visit) -> None:
 
         socket.on_message(note)
 
-    page = await visit(gateway.url, prepare=lambda page: page.route_web_socket("**/v1/ws", between))
-    await page.fill("#text", "[[scale seconds=5 speed=2]] a scale whose place is lost")
-    await page.click("#go")
-    await page.wait_for_function("() => parseFloat(document.getElementById('generated').textContent) > 1")
+    page = await visit(
+        f"{gateway.url}{NOWHERE}",
+        script=SCRIPT,
+        forgiven=ICON,
+        prepare=lambda page: page.route_web_socket("**/v1/ws", between),
+    )
+    await page.evaluate(
+        """async () => {
+             const gate = await gateFor();
+             window.song = gate.create({ prompt: '[[scale seconds=3 speed=1.5]] a scale whose place is lost' });
+             song.play();
+             window.facts = heard(song);
+           }"""
+    )
+    await page.wait_for_function("() => song.currentTime > 1")
     await sockets[-1].close(code=4203, reason="position_lost")
-    await expect(page.locator("#verified")).to_have_text("verified")
+    # It is heard from where it was: not once more from its beginning.
+    await page.wait_for_function("() => song.state === 'playing'")
+    assert await page.evaluate("() => song.currentTime") >= 1
+    facts = await page.evaluate("() => facts")
+    assert (facts["states"][-1], facts["verified"]) == ("ended", True)
     assert asked == ["start"]

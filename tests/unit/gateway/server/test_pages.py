@@ -12,14 +12,16 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from gateway.server.pages import Pages, read_pages
+from gateway.config.schema import Tenant
+from gateway.server.auth import Tenants
+from gateway.server.pages import Page, Pages, read_pages
 from tests.support.server import exchange, served
 
 # Read here, where no loop waits.
 FILES = read_pages()
 PAGES = Pages(FILES, None)
 DEMO = Pages(FILES, "demo")
-TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "ts": "application/typescript"}
 
 
 @asynccontextmanager
@@ -136,3 +138,93 @@ async def test_other_methods_are_refused_by_name() -> None:
     async with visitor() as http, http.post("/index.html", data="x") as response:
         assert response.status == 405
         assert response.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(("address", "file"), [("/overlay", "overlay.html"), ("/embed", "embed.html")])
+async def test_the_other_pages_have_an_address_of_their_own(address: str, file: str) -> None:
+    """The overlay and the embedded player answer without .html, as what they are."""
+    async with visitor() as http, http.get(address) as response:
+        assert (response.status, response.content_type) == (200, "text/html")
+        assert await response.read() == FILES[file].body
+
+
+ACME = Tenant(id="acme", keys=[], allowed_origins=["https://play.acme.example", "https://acme.example:8443"])
+OTHER = Tenant(id="other", keys=[], allowed_origins=["http://other.example"])
+ODD = Tenant(id="odd", keys=[], allowed_origins=["https://odd.example;script-src", "null"])
+
+
+@pytest.mark.parametrize(
+    ("query", "ancestors"),
+    [
+        ("?tenant=acme", "'self' https://acme.example:8443 https://play.acme.example"),
+        ("?tenant=other", "'self' http://other.example"),
+        ("?tenant=nobody", "'self'"),
+        ("?tenant=", "'self'"),
+        ("?tenant=odd", "'self'"),
+        ("", "'self' http://other.example https://acme.example:8443 https://play.acme.example"),
+    ],
+)
+async def test_the_player_stands_in_the_frames_of_its_tenants(query: str, ancestors: str) -> None:
+    """The tenant of the query decides, without one all tenants do; what is no origin never becomes a directive."""
+    async with visitor(Pages(FILES, None, Tenants([ACME, OTHER, ODD]))) as http:
+        async with http.get(f"/embed{query}") as response:
+            assert response.headers["Content-Security-Policy"].endswith(f"; frame-ancestors {ancestors}")
+            assert "script-src" not in response.headers["Content-Security-Policy"]
+        for page in ("/", "/overlay", "/docs.html"):
+            async with http.get(page + query) as response:
+                assert response.headers["Content-Security-Policy"].endswith("; frame-ancestors 'none'")
+
+
+async def test_who_may_frame_is_known_anew_at_every_request() -> None:
+    """After a reload of the tenants the policy is theirs, also for a page that the browser has already."""
+    tenants = Tenants([ACME])
+    async with visitor(Pages(FILES, None, tenants)) as http:
+        tag = FILES["embed.html"].tag
+        tenants.replace([OTHER])
+        async with http.get("/embed", headers={"If-None-Match": tag}) as response:
+            assert response.status == 304
+            assert response.headers["Content-Security-Policy"].endswith("frame-ancestors 'self' http://other.example")
+
+
+async def test_the_demo_may_be_framed_by_this_machine() -> None:
+    """A page on loopback may try the embedded player out; without tenants nobody else's page may."""
+    async with visitor(Pages(FILES, "demo", Tenants([], demo=True))) as http, http.get("/embed") as response:
+        policy = response.headers["Content-Security-Policy"]
+        assert policy.endswith("frame-ancestors 'self' http://127.0.0.1:* http://localhost:*")
+    async with visitor() as http, http.get("/embed") as response:
+        assert response.headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
+
+
+def test_no_page_has_anything_inline() -> None:
+    """Nothing that the policy would refuse stands in a page: no script without a source, no style, no handler."""
+    for name, page in FILES.items():
+        if page.media_type == "text/html":
+            text = page.body.decode()
+            assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:|https?://", text), name
+
+
+LINK = re.compile(r"""(?:from|import|import\() ?['"]\./([\w.-]+)['"]|(?:src|href)="([\w.-]+)\"""")
+
+
+def reached(*names: str) -> list[Page]:
+    """These files, and all that they load by name."""
+    found: dict[str, Page] = {}
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found and name in FILES:
+            found[name] = FILES[name]
+            left += [one or other for one, other in LINK.findall(FILES[name].body.decode())]
+    return list(found.values())
+
+
+def test_the_page_stays_light() -> None:
+    """The page in one language, the client and the element: what a first visit loads, and how much of it is the client.
+
+    Bytes on the wire, for every file is served zipped; nothing is bundled or minified.
+    """
+    client = reached("wavegate.js", "worklet.js")
+    whole = reached("index.html", "words-zh.js", "wavegate-player.js", "worklet.js", "clips.js", "cut.js")
+    assert {FILES["stage.js"], FILES["words-zh.js"], *client} <= set(whole)
+    assert sum(len(page.zipped) for page in client) < 34_000
+    assert sum(len(page.zipped) for page in whole) < 80_000

@@ -1,0 +1,100 @@
+/* What the sinks have in common that play through an <audio> element.
+ *
+ * Invariant: an element is routed through Web Audio only while that runs, and once for ever: browsers allow one route.
+ * It knows an element; where its sound comes from is its heirs' business.
+ */
+
+const graphs = new WeakMap(); // element -> {context, node}
+
+export class MediaSink {
+  /** `reports`: {onchange(event), onstall(), onfail(problem)}. */
+  constructor(audio, reports) {
+    this.audio = audio;
+    this.reports = reports;
+    this.stop = new AbortController();
+    for (const name of ['timeupdate', 'pause', 'waiting', 'ended']) this.listen(name, () => reports.onchange(name));
+  }
+
+  listen(name, act, target = this.audio) {
+    target.addEventListener(name, act, { signal: this.stop.signal });
+  }
+
+  get time() {
+    return this.audio.currentTime;
+  }
+
+  get ended() {
+    return this.audio.ended;
+  }
+
+  get running() {
+    return !this.audio.paused && this.audio.readyState > 2;
+  }
+
+  /** Seconds that the element has from here on. */
+  get ahead() {
+    const { buffered, currentTime } = this.audio;
+    for (let i = buffered.length - 1; i >= 0; i--) {
+      if (buffered.start(i) <= currentTime + 0.1) return Math.max(0, buffered.end(i) - currentTime);
+    }
+    return 0;
+  }
+
+  /** Seconds of the song up to where the element can play. */
+  get end() {
+    const { buffered } = this.audio;
+    return buffered.length ? buffered.end(buffered.length - 1) : 0;
+  }
+
+  /** Resolves with whether it may sound. */
+  async play() {
+    try {
+      await this.audio.play();
+    } catch (refusal) {
+      return refusal.name !== 'NotAllowedError'; // an AbortError is only a source that was exchanged
+    }
+    return true;
+  }
+
+  pause() {
+    this.audio.pause();
+  }
+
+  /** Called when the track has grown, or has ended. */
+  pump() {}
+
+  /** Called when volume or mute of the element were changed. */
+  loud() {}
+
+  analyser(moving) {
+    // Before the page was touched a context could not run, and asking for one would only be warned about.
+    const allowed = navigator.userActivation?.hasBeenActive ?? moving;
+    if (!graphs.has(this.audio) && moving && allowed) {
+      graphs.set(this.audio, { context: new AudioContext(), node: null });
+    }
+    const graph = graphs.get(this.audio);
+    if (!graph) return null;
+    if (graph.context.state !== 'running') {
+      graph.context.resume();
+      return graph.node;
+    }
+    if (!graph.node) {
+      graph.node = spectrum(graph.context);
+      graph.context.createMediaElementSource(this.audio).connect(graph.node).connect(graph.context.destination);
+    }
+    return graph.node;
+  }
+
+  /** Lets the element go. One that was made for the song alone takes its Web Audio with it. */
+  close(last = false) {
+    this.stop.abort();
+    this.audio.pause();
+    this.audio.removeAttribute('src');
+    this.audio.load();
+    if (last) graphs.get(this.audio)?.context.close();
+  }
+}
+
+export function spectrum(context) {
+  return new AnalyserNode(context, { fftSize: 2048, smoothingTimeConstant: 0.75 });
+}

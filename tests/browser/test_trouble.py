@@ -1,0 +1,152 @@
+"""The player page when things go wrong: it says what happens, in words, and goes on by itself where it can.
+
+Invariant under test: no order is lost or bought twice, what has arrived stays, and a visitor is never left with a code
+alone.
+"""
+
+import re
+from typing import Any
+
+import aiohttp
+from playwright.async_api import Page, WebSocketRoute, expect
+
+from gateway.app import Gateway
+from gateway.config.schema import Config, Server, Upstream
+from tests.browser.conftest import PATIENCE, Demo, Visit
+
+expect.set_options(timeout=PATIENCE)
+
+LONG = "[[scale seconds=30 speed=1]] a scale that takes its time"
+OWNER = {"Authorization": "Bearer demo"}
+
+
+async def compose(page: Page, prompt: str) -> None:
+    await page.fill("#text", prompt)
+    await page.click("#go")
+
+
+async def in_state(page: Page, state: str) -> None:
+    await expect(page.locator("#stage")).to_have_attribute("data-state", state)
+
+
+async def test_who_must_wait_is_told_and_need_not_ask_again(visit: Visit) -> None:
+    """With all slots taken the order is made again by itself, waits in the provider's queue, and then plays."""
+    config = Config(server=Server(port=0, internal_port=0), upstream=Upstream(max_concurrency=1))
+    async with Gateway(config, None, demo=True) as running, aiohttp.ClientSession(headers=OWNER) as http:
+        url = running.addresses.public
+        others = []
+        for _ in range(5):
+            async with http.post(f"{url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
+                others.append((await answer.json())["id"])
+        page = await visit(url)
+        await compose(page, LONG)
+        await expect(page.locator("#alert")).to_contain_text("Too many songs are being made at once.")
+        await expect(page.locator("#countdown")).to_have_text(re.compile(r"again in \d s"))
+        await expect(page.locator("#atOnce")).to_have_text("5 of 5")
+        await http.delete(f"{url}/v1/streams/{others.pop()}")
+        await expect(page.locator("#status")).to_have_text(re.compile("Number 4 in the queue"))
+        await expect(page.locator("#notice")).to_be_hidden()
+        for other in others:
+            await http.delete(f"{url}/v1/streams/{other}")
+        await in_state(page, "playing")
+        async with http.get(f"{url}/v1/streams") as answer:
+            assert len((await answer.json())["streams"]) == 6
+        await page.close()  # it would miss its gateway
+
+
+async def test_a_song_that_breaks_off_is_told_and_kept(gateway: Demo, visit: Visit) -> None:
+    """What was heard before the provider failed can be saved; a provider that fails at once is told in words, too."""
+    page = await visit(gateway.url, locale="zh-CN")
+    await compose(page, "[[cut after=3 how=reset]] a song that breaks off")
+    await in_state(page, "failed")
+    await expect(page.locator("#sentence")).to_have_text("服务商在歌曲中途中断了。 已收到的部分仍然保留，可以保存。")
+    async with page.expect_download() as download:
+        await page.click("#save")
+    assert (await download.value).suggested_filename.endswith(".mp3")
+    await page.click("#language")
+    await expect(page.locator("#sentence")).to_contain_text("The provider broke off")
+    await compose(page, "[[moderation]] a song that nobody may sing")
+    await expect(page.locator("#alert")).to_contain_text("The provider will not sing this text.")
+    await expect(page.locator("#stage")).to_have_attribute("data-state", "failed")
+    await page.click("#dismiss")
+    await expect(page.locator("#notice")).to_be_hidden()
+
+
+async def test_a_cut_network_heals_by_itself(gateway: Demo, visit: Visit) -> None:
+    """The demo's scissors: the page says that it comes back, and has every byte in the end; offline it says so."""
+    page = await visit(gateway.url)
+    await expect(page.locator("#cut")).to_be_hidden()
+    await compose(page, "[[scale seconds=5 speed=1.5]] a scale with a hole in its network")
+    await in_state(page, "playing")
+    await page.click("#cut")
+    await in_state(page, "reconnecting")
+    await expect(page.locator("#status")).to_contain_text("Connection lost")
+    await page.evaluate("() => dispatchEvent(new Event('offline'))")
+    await expect(page.locator("#alert")).to_contain_text("You are offline")
+    await page.evaluate("() => dispatchEvent(new Event('online'))")
+    await expect(page.locator("#notice")).to_be_hidden()
+    await in_state(page, "ended")
+    await expect(page.locator("#reconnects")).to_have_text("1")
+    await expect(page.locator("#verified")).to_have_text("verified")
+
+
+async def test_a_guest_whose_ticket_has_run_out_gives_another(gateway: Demo, visit: Visit) -> None:
+    """In the middle of the song the session ends; the page asks for another ticket and plays on with it."""
+    async with aiohttp.ClientSession(headers=OWNER) as http:
+        async with http.post(f"{gateway.url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
+            stream = (await answer.json())["id"]
+
+        async def ticket() -> str:
+            body = {"stream_id": stream, "uses": 0}
+            async with http.post(f"{gateway.url}/v1/tickets", json=body) as answer:
+                minted: str = (await answer.json())["ticket"]
+                return minted
+
+        dead: set[str] = set()
+        sockets: list[WebSocketRoute] = []
+
+        async def door(socket: WebSocketRoute) -> None:
+            if dead:
+                await socket.close(code=4001, reason="credentials_expired")
+                return
+            socket.connect_to_server()
+            sockets.append(socket)
+
+        async def prepare(page: Page) -> None:
+            await page.route_web_socket("**/v1/ws", door)
+
+        page = await visit(f"{gateway.url}/#stream={stream}&ticket={await ticket()}", prepare=prepare)
+        await expect(page.locator("#stage")).to_have_attribute("data-state", re.compile("blocked|playing"))
+        await page.wait_for_function("() => parseFloat(document.getElementById('generated').textContent) > 2")
+        dead.add("the first")
+        await sockets[0].close(code=4001, reason="credentials_expired")
+        await expect(page.locator("#alert")).to_contain_text("This ticket has run out. What has arrived stays")
+        await page.click("#act")
+        await expect(page.locator("#ticket")).to_be_focused()
+        dead.clear()
+        await page.fill("#ticket", await ticket())
+        await page.press("#ticket", "Enter")
+        await expect(page.locator("#stage")).to_have_attribute("data-state", re.compile("blocked|playing"))
+
+
+async def test_what_no_browser_of_this_kind_can_play_is_not_offered(gateway: Any, visit: Visit) -> None:
+    """Formats that cannot be heard are there, but not to be chosen; each other one says what becomes of it."""
+    page = await visit(gateway.url)
+    await page.click("#more summary")
+    disabled = "() => [...document.querySelectorAll('#wish option:disabled')].map((option) => option.textContent)"
+    assert all("not in this browser" in text for text in await page.evaluate(disabled))
+    await expect(page.locator("#wishWhy")).to_contain_text("This browser gets mp3. As the provider makes it")
+    await page.select_option("#wish", "webm")
+    await expect(page.locator("#wishWhy")).to_have_text("Converted at the gateway while the song is made.")
+    await expect(page.locator("#picks")).to_have_text("fun-music-v1 · webm")
+    await compose(page, "[[scale seconds=3 speed=3]] a scale in another format")
+    await in_state(page, "ended")
+    await expect(page.locator("#format")).to_have_text(re.compile("^opus"))
+    await expect(page.locator("#route")).to_contain_text("webm over a WebSocket")
+    # The picture is decoded from the container's pieces, too.
+    drawn = """() => {
+      const canvas = document.getElementById('wave');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height * 0.45);
+      return data.some((value) => value > 0);
+    }"""
+    assert await page.evaluate(drawn)
