@@ -36,7 +36,12 @@ from gateway.server.auth import Tenants
 from gateway.server.callers import Callers
 from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
+from gateway.server.cors import Cors
+from gateway.server.debug import DebugDoor
+from gateway.server.hls.door import HlsDoor
+from gateway.server.hls.sessions import Playbacks
 from gateway.server.internal import Internal
+from gateway.server.malformed import in_our_words
 from gateway.server.pages import Pages, read_pages
 from gateway.server.port import Port
 from gateway.server.quotanews import QuotaNews
@@ -47,6 +52,8 @@ from gateway.server.rest import Rest, errors
 from gateway.server.seats import Seats
 from gateway.server.session import ClientSession, Services
 from gateway.server.signing import SECRET_BYTES, SigningKeys, read_ticket_secrets
+from gateway.server.specs import Specs, read_specs
+from gateway.server.speech import SpeechDoor
 from gateway.server.tickets import TicketOffice
 from gateway.server.upgrade import WebSocketDoor
 from gateway.server.usage import UsageDoor
@@ -119,6 +126,7 @@ class Gateway:
         self.hub: Hub
         self._tenants: Tenants
         self._seats: Seats[ClientSession]
+        self._playbacks: Playbacks
         self.addresses: Addresses
 
     async def __aenter__(self) -> "Gateway":
@@ -179,21 +187,37 @@ class Gateway:
         self.port = Port(self.callers, self.admission, time.monotonic)
         porter = tasks.create_task(self.port.run(), name="port")
         stack.callback(porter.cancel)
+        repeats = Repeats(self.hub, ledger)
         services = Services(
-            self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}", self.admission, seats
+            self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}", self.admission, seats, repeats
         )
-        audio = AudioDoor(self.hub, self.connections, time.monotonic)
+        cors = Cors(tenants)
+        audio = AudioDoor(self.hub, self.connections, time.monotonic, cors.granted)
         clip = ClipDoor(self.hub, await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
-        public = web.Application(middlewares=[errors], client_max_size=config.server.max_message_bytes)
+        public = web.Application(middlewares=[cors.middleware, errors], client_max_size=config.server.max_message_bytes)
+        public.on_response_prepare.append(in_our_words)
         public.add_routes([web.get("/v1/ws", websocket.handle)])
-        usage, repeats = UsageDoor(ledger), Repeats(self.hub, ledger)
+        usage = UsageDoor(ledger)
         reception = Reception(self.hub, tenants)
         rest = Rest(self.hub, tenants, reception, config, audio, clip, usage, repeats, self.admission, tasks)
         public.add_routes(rest.routes())
-        public.add_routes(Pages(await asyncio.to_thread(read_pages), DEMO_KEY if self._demo else None).routes())
+        hls = HlsDoor(self.hub, tenants, reception, self.admission, time.monotonic)
+        self._playbacks = hls.playbacks
+        stack.callback(self._playbacks.close)
+        counter = tasks.create_task(self._playbacks.run(), name="playbacks")
+        stack.callback(counter.cancel)
+        public.add_routes(hls.routes())
+        speech = SpeechDoor(
+            self.hub, tenants, reception, config, repeats, self.connections, self.admission, tasks, cors.granted
+        )
+        public.add_routes(speech.routes())
+        pages = await asyncio.to_thread(read_pages)
+        public.add_routes(Specs(await asyncio.to_thread(read_specs), pages["docs.html"]).routes())
+        public.add_routes(Pages(pages, DEMO_KEY if self._demo else None, tenants).routes())
         internal = web.Application(middlewares=[errors])
         internal.add_routes(Internal(self.recorder, self._unready).routes())
+        internal.add_routes(DebugDoor(self.hub).routes())
         server = config.server
         runner = await self._runner(stack, public)
         assert runner.server is not None
@@ -258,6 +282,8 @@ class Gateway:
         self._tenants.replace(demo_config(config, "").tenants if self._demo else config.tenants)
         for session in self._seats.everybody():
             session.recheck()
+        self.connections.recheck(self._tenants.holds)
+        self._playbacks.recheck()
 
     async def drain(self) -> None:
         """Takes nothing new, tells every session, and gives running streams their time to end."""

@@ -6,7 +6,6 @@ status, and `Retry-After` where waiting helps; no traceback ever reaches a clien
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -21,14 +20,17 @@ from gateway.protocol.messages import decode_create, decode_ticket
 from gateway.relay.hub import Hub
 from gateway.relay.stream import Stream
 from gateway.server.admission import Admission
-from gateway.server.audio import AudioDoor, asked
+from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.clip import ClipDoor
+from gateway.server.heads import refusal_headers
+from gateway.server.listing import listed
+from gateway.server.malformed import mistake_of
 from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
 from gateway.server.reception import Reception
 from gateway.server.repeats import HEADER, Repeats, once_of
-from gateway.server.tickets import Permission, Wanted, is_probe
+from gateway.server.tickets import Permission, Wanted
 from gateway.server.usage import UsageDoor
 from gateway.server.view import stream_info
 
@@ -47,15 +49,22 @@ def answer(document: Any, status: int = 200, headers: dict[str, str] | None = No
 
 def refusal(error: WavegateError) -> web.Response:
     """The error body with its status."""
-    headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
-    if error.handling.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    response = answer({"error": error.body()}, error.handling.status, headers)
+    response = answer({"error": error.body()}, error.handling.status, refusal_headers(error))
     if error.code in _PARTING:
         response.force_close()
     return response
+
+
+async def whole_body(request: web.Request, seconds: float) -> bytes:
+    """The body of a request. Raises RequestError when it does not come within so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except ConnectionError:
+        # Nobody reads this: whoever asked is gone.
+        raise RequestError("request_timeout", "The rest of the request did not come.") from None
+    except TimeoutError:
+        raise RequestError("request_timeout", "The body of the request did not come in time.") from None
 
 
 @web.middleware
@@ -80,7 +89,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     except web.HTTPException:
         raise
-    except Exception:
+    except Exception as error:
+        if (mistake := mistake_of(request, error)) is not None:
+            return refusal(mistake)
         logger.exception("%s %s failed by a fault of ours", request.method, request.path)
         return refusal(ServiceError("internal", "Something went wrong in the gateway."))
 
@@ -127,7 +138,8 @@ class Rest:
     async def ticket(self, request: web.Request) -> web.Response:
         """A ticket for a guest. Its stream must be there, and its page on the tenant's list."""
         tenant = self._reception.owner(request).tenant
-        wanted = Wanted(**structs.asdict(decode_ticket(await self._body(request))))
+        body = await whole_body(request, self._config.server.handshake_timeout)
+        wanted = Wanted(**structs.asdict(decode_ticket(body)))
         # First, for it names the field that is wrong; nobody has the ticket until everything is right.
         minted = self._tenants.office.mint(tenant, wanted)
         if wanted.stream_id is not None:
@@ -142,7 +154,7 @@ class Rest:
         visitor.check(Permission.CREATE)
         if request.content_type != "application/json":
             raise RequestError("unsupported_media_type", "Send the song as application/json.")
-        body = decode_create(await self._body(request))
+        body = decode_create(await whole_body(request, self._config.server.handshake_timeout))
         abandon = self._tenants.abandon(visitor.principal.tenant)
         order = order_of(body, visitor.principal, abandon, self._config.upstream.model)
         order = replace(order, once=once_of(request.headers.getall(HEADER, []), body, visitor))
@@ -154,21 +166,12 @@ class Rest:
         info, there = await self._repeats.order(order, str(request.url.origin()), buy)
         return answer(info, 200 if there else 201, {"Location": f"/v1/streams/{info.id}"})
 
-    async def _body(self, request: web.Request) -> bytes:
-        """The whole body. Raises RequestError when it does not come in time."""
-        try:
-            async with asyncio.timeout(self._config.server.handshake_timeout):
-                return await request.read()
-        except TimeoutError:
-            raise RequestError("request_timeout", "The body of the request did not come in time.") from None
-
     async def usage(self, request: web.Request) -> web.StreamResponse:
         return await self._usage.handle(request, self._reception.owner(request).tenant)
 
     async def list(self, request: web.Request) -> web.Response:
-        streams = self._hub.list(self._reception.owner(request).tenant)
-        base = str(request.url.origin())
-        return answer({"streams": [stream_info(stream, base) for stream in streams]})
+        tenant = self._reception.owner(request).tenant
+        return answer(listed(self._hub, tenant, request.query, str(request.url.origin())))
 
     async def inspect(self, request: web.Request) -> web.Response:
         stream = self._hub.get(self._reception.listener(request).principal.tenant, request.match_info["id"])
@@ -183,11 +186,7 @@ class Rest:
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         self._admission.check_newcomer()
-        visitor = self._reception.listener(request)
-        asked(request)  # a mistake costs no use
-        if not is_probe(request.method, request.headers.get("Range")):
-            await visitor.enter()
-        return await self._audio.handle(request, visitor.principal)
+        return await self._audio.handle(request, self._reception.listener(request))
 
     async def clip(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()

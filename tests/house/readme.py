@@ -13,7 +13,7 @@ from tests.house.tree import PACKAGES
 SHELL_BLOCK = re.compile(r"^```(?:console|sh|shell|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?<![\w.-])wavegate ([a-z][a-z-]*)|python -m gateway ([a-z][a-z-]*)")
 OUR_PATH = re.compile(rf"(?<![\w./:-])((?:{'|'.join((*PACKAGES, 'tests', 'deploy', '.ci'))})/[\w./-]*\w)")
-DOCUMENTS = ("README.md", "gateway/README.md", "tests/README.md", "deploy/README.md")
+DOCUMENTS = ("README.md", "gateway/README.md", "tests/README.md", "deploy/README.md", "deploy/players/README.md")
 
 
 def shell_blocks(text: str) -> list[str]:

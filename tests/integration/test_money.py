@@ -8,13 +8,13 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from gateway.bench.visits import IDLE_SECONDS, Guest
 from gateway.config.schema import Limits, Quota, Upstream
 from gateway.model import TenantId
 from tests.support.gateway import KEY, OTHER_KEY, PATIENCE, Bench, bench, hear, say, talk
@@ -122,64 +122,7 @@ async def test_what_was_billed_is_what_the_provider_counted() -> None:
         assert sum(row["settled"] for row in report["generations"]) == report["totals"]["settled"]
 
 
-FAULTS = [
-    "scale", "scale", "scale cut after=0.5 how=reset", "scale cut after=0.5 how=end torn=1", "scale garbage after=0.5",
-    "scale bad_base64 after=0.3", "noise", "empty", "error", "error after=0.5", "moderation", "scale bad_json",
-    "scale stall after=0.5 silence=60", "scale hold=0.05", "scale usage=0",
-]  # fmt: skip
-
-
-async def visit(gateway: Bench, http: aiohttp.ClientSession, chance: random.Random) -> None:
-    """One order with something wrong on one side or the other, and a client that does as it likes."""
-    seconds, speed = chance.choice((0.5, 1, 2)), chance.choice((0, 10, 20))
-    prompt = f"[[{chance.choice(FAULTS)} seconds={seconds} speed={speed}]] a scale that something befalls"
-    order = {"input": {"prompt": prompt}, "abandon": chance.choice(("finish", "cancel"))}
-    what = chance.choice(("aborted", "left", "cancelled", "heard", "disconnected", "cancelled there"))
-    pause = chance.uniform(0.0, 0.1)
-    if what == "aborted":
-        await abort(gateway, order, chance.random() < 0.5)
-    elif what in ("disconnected", "cancelled there"):
-        async with talk(gateway) as socket_:
-            await say(socket_, type="stream.create", **order)
-            created = await control(socket_, "stream.created", "error")
-            await asyncio.sleep(pause)
-            if what == "cancelled there" and created["type"] == "stream.created":
-                await say(socket_, type="stream.cancel", stream_id=created["stream"]["id"])
-                await control(socket_, "stream.failed", "stream.completed")
-            else:
-                socket_.transport.abort()
-    else:
-        async with http.post(f"{gateway.url}/v1/streams", json=order) as response:
-            stream = await response.json()
-        if response.status != 201:
-            return
-        url = f"{gateway.url}/v1/streams/{stream['id']}"
-        if what == "cancelled":
-            await asyncio.sleep(pause)
-            async with http.delete(url) as response:
-                assert (await response.json())["usage"]["settled"] is True
-            return
-        with suppress(aiohttp.ClientError):
-            async with http.get(stream["urls"]["audio"]) as response:
-                await (response.read() if what == "heard" and "stall" not in prompt else response.content.readany())
-        if "stall" in prompt:
-            async with http.delete(url):
-                pass
-
-
-async def abort(gateway: Bench, order: dict[str, Any], whole: bool) -> None:
-    """An order whose client is gone before the answer, in the middle of its body or behind it."""
-    body = json.dumps(order).encode()
-    head = f"POST /v1/streams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
-    place = urlsplit(gateway.url)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + (body if whole else body[:9]))
-    await writer.drain()
-    writer.transport.abort()
-    del reader
-
-
-async def test_whatever_goes_wrong_the_bills_add_up_and_nothing_is_left() -> None:
+async def test_whatever_goes_wrong_the_bills_add_up_and_nothing_is_left(caplog: pytest.LogCaptureFixture) -> None:
     """Some hundred orders by the same chance each time: cancels, disconnects, aborted requests, upstream faults."""
     chance = random.Random(20260311)
     upstream = Upstream(
@@ -187,18 +130,19 @@ async def test_whatever_goes_wrong_the_bills_add_up_and_nothing_is_left() -> Non
         max_concurrency=200,
         retry_attempts=1,
         first_event_timeout=5.0,
-        idle_timeout=0.5,
+        idle_timeout=IDLE_SECONDS,
         circuit_failures=1_000_000,
     )
     async with bench(limits=NO_LIMITS, upstream=upstream) as gateway, clients(3) as https:
-        hub = gateway.gateway.hub
+        hub, guests = gateway.gateway.hub, [Guest(gateway.url, KEY, http, chance) for http in https]
         for _ in range(8):
-            await asyncio.gather(*[visit(gateway, https[number % 3], chance) for number in range(30)])
+            await asyncio.gather(*[guests[number % 3].visit() for number in range(30)])
         await soon(lambda: not hub.running)
         streams = list(hub.streams)
         await asyncio.gather(*[stream.wait() for stream in streams])
-        async with gateway.http.get(f"{gateway.url}/v1/streams") as response:
+        async with gateway.http.get(f"{gateway.url}/v1/streams?limit=500") as response:
             told = {stream["id"]: stream for stream in (await response.json())["streams"]}
+        assert "fault of ours" not in caplog.text
         report = await usage(gateway)
         rows = {row["stream_id"]: row for row in report["generations"]}
         assert rows.keys() == told.keys()

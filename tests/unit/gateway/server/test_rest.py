@@ -140,7 +140,7 @@ async def test_streams_are_listed_newest_first_and_to_their_tenant_alone() -> No
         assert listed == made[::-1]
         stranger = {"Authorization": f"Bearer {OTHER_KEY}"}
         async with http.get("/v1/streams", headers=stranger) as response:
-            assert await response.json() == {"streams": []}
+            assert await response.json() == {"streams": [], "has_more": False, "next": None}
         for method in ("GET", "DELETE"):
             async with http.request(method, f"/v1/streams/{made[0]}", headers=stranger) as response:
                 assert (response.status, (await response.json())["error"]["code"]) == (404, "stream_not_found")
@@ -183,6 +183,12 @@ async def test_what_the_ledger_refuses_is_429_with_the_time_to_wait() -> None:
             "param": None,
         }
         assert list(room.hub.streams) == []
+
+
+def test_what_no_other_try_can_change_says_so() -> None:
+    """Libraries that ask again after every 409 and 5xx are told when that is in vain."""
+    for code, told in {"idempotency_conflict": "false", "upstream_refused": "false", "upstream_busy": None}.items():
+        assert refusal(UpstreamError(code, "No.")).headers.get("X-Should-Retry") == told
 
 
 async def test_a_gateway_that_stops_takes_no_order() -> None:
