@@ -31,8 +31,10 @@ else:
     LOOPS["uvloop"] = uvloop.new_event_loop
 
 HERE = Path(__file__).parent
-# What touches sockets runs on every loop that is shipped; the rest is the same on each.
-ON_EVERY_LOOP = tuple(HERE / folder for folder in ("unit/gateway/server", "contract", "integration"))
+# What touches sockets runs on every loop that is shipped; the rest is the same on each. A whole gateway runs on the one
+# that it chooses by itself, and where a test asks for both.
+ON_EVERY_LOOP = tuple(HERE / folder for folder in ("unit/gateway/server", "contract"))
+AS_SHIPPED = HERE / "integration"
 PARTS = pytest.StashKey[Parts]()
 
 
@@ -62,7 +64,8 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory
     chosen = mark is not None and "loop_factories" in mark.kwargs
     if chosen or any(item.path.is_relative_to(folder) for folder in ON_EVERY_LOOP):
         return LOOPS
-    return {"asyncio": LOOPS["asyncio"]}
+    best = next(reversed(LOOPS)) if item.path.is_relative_to(AS_SHIPPED) else "asyncio"
+    return {best: LOOPS[best]}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

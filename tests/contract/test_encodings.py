@@ -226,6 +226,7 @@ def real(kind: str, **settings: int) -> EncodingPool:
     return EncodingPool(Transcode(workers=KINDS[kind], **settings), Recorder())
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])  # it is the codecs that take the time, and they know no loop
 @pytest.mark.parametrize("name", ["wav", "mp3"])
 async def test_what_is_made_is_what_a_transcoder_makes(kind: str, name: str) -> None:
     """A hundred encodes in every form, all at once, in turns."""

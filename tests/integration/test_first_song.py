@@ -15,6 +15,8 @@ from gateway.protocol.frames import unpack
 from tests.support.gateway import bench, hear, receive, say, talk
 from transcode.framer import Framer
 
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
 SCALE = "[[scale seconds=6 speed=6]] a scale for the listeners of this test"
 
 

@@ -19,6 +19,8 @@ from tests.support.gateway import KEY, OTHER_KEY, PATIENCE, Bench, bench
 from tests.support.guests import EVIL_ORIGIN, ORIGIN, TENANTS, anybody, mint
 from tests.support.server import dechunked, dial
 
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
 SONG = "[[scale seconds=20 speed=10]] a scale for clients of all kinds"
 SILENT = "[[scale seconds=5 speed=20 wait=1.3]] a scale that begins late"
 

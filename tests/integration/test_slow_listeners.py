@@ -22,6 +22,8 @@ from gateway.protocol.frames import unpack
 from tests.support.gateway import KEY, PATIENCE, Bench, Heard, bench, hear, receive, say, talk
 from tests.support.server import dial
 
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
 # A minute of it is 11 MB: far more than all buffers between here and there hold.
 LONG = "[[scale seconds=60 speed=0]] far more than sockets hold"
 MOST_BYTES = 64 * 1024

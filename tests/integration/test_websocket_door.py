@@ -18,6 +18,8 @@ from gateway.config.schema import Limits, Relay, Server, Tenant
 from gateway.config.secret import key_hash
 from tests.support.gateway import KEY, PATIENCE, Bench, bench, hear, receive, say, talk
 
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+
 ORIGIN = "https://play.acme.example"
 
 

@@ -14,7 +14,7 @@ from gateway.bench.benches import BENCHES, DONE, BenchError, Order
 from gateway.bench.money import HOW, Scale, rows, run
 from gateway.bench.usage import children
 
-LITTLE = Scale(rushes=2, orders=20, at_once=10, deaths=1)
+LITTLE = Scale(rushes=1, orders=12, at_once=6, deaths=1)
 
 
 def test_a_few_orders_and_a_death() -> None:
@@ -23,7 +23,7 @@ def test_a_few_orders_and_a_death() -> None:
     assert run(Order(1.0, 1, (), None, strict=False), out, io.StringIO(), LITTLE) == DONE
     said = " ".join(out.getvalue().split())
     assert children(os.getpid()) == before
-    assert "visits 20" in said
+    assert "visits 12" in said
     for name in (
         "started more than ten",
         "started fewer",
