@@ -14,6 +14,8 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, Visit
 
+pytestmark = pytest.mark.nightly
+
 expect.set_options(timeout=PATIENCE)
 
 LONG = "[[scale seconds=30 speed=2]] a long scale for everybody"

@@ -16,6 +16,8 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, Visit
 
+pytestmark = pytest.mark.nightly
+
 expect.set_options(timeout=PATIENCE)
 
 SONG = "[[scale seconds=12 speed=12]] a scale to cut pieces of"

@@ -18,6 +18,8 @@ from tests.browser.conftest import Demo, Visit
 from tests.browser.listening import ICON, NOWHERE, SCRIPT
 from tests.support.line import bad_line
 
+pytestmark = pytest.mark.nightly
+
 # A page complains itself of a socket that was cut.
 FORGIVEN = ""
 

@@ -15,6 +15,8 @@ from tests.browser.conftest import Demo, Visit
 from tests.browser.listening import ICON, NOWHERE, SCRIPT
 from tests.support.line import bad_line
 
+pytestmark = pytest.mark.nightly
+
 SINKS = [{}, {"format": "webm"}, {"sink": "worklet"}, {"sink": "element"}]
 
 PACE = """async (ways) => {

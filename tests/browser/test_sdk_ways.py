@@ -19,6 +19,8 @@ from tests.support.gateway import KEY, bench
 from tests.support.line import bad_line
 from tests.support.site import site
 
+pytestmark = pytest.mark.nightly
+
 Open = Callable[..., Awaitable[Page]]
 
 

@@ -8,11 +8,14 @@ import re
 from typing import Any
 
 import aiohttp
+import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from gateway.app import Gateway
 from gateway.config.schema import Config, Server, Upstream
 from tests.browser.conftest import PATIENCE, Demo, Visit
+
+pytestmark = pytest.mark.nightly
 
 expect.set_options(timeout=PATIENCE)
 

@@ -26,7 +26,6 @@ FOREIGN = {"msgspec", "websockets", "typing_extensions"}
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])
-@pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_the_client_brings_nothing_of_the_server_along(process: Start) -> None:
     """No web framework, no codec, no numpy, no metrics, no loop of its own; of ours, the rooms that it may see."""
     program = await process(sys.executable, "-c", LISTING, cwd=ROOT)
