@@ -15,8 +15,6 @@ from tests.unit.transcode.packager.encodes import Encode, Packed, encode, heard,
 from transcode.formats import FORMATS
 from transcode.packager.door import audible
 
-pytestmark = pytest.mark.nightly
-
 RATE = 48000
 CODECS = {"mp3": "mp3", "wav": "pcm", "ogg": "opus", "webm": "opus", "aac": "aac", "mp4": "aac", "flac": "flac"}
 SIZE = 10  # packets a chunk, about 0.2 s

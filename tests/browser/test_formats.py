@@ -10,8 +10,6 @@ import pytest
 
 from tests.browser.conftest import Visit
 
-pytestmark = pytest.mark.nightly
-
 SECONDS = 3.0
 PROMPT = "[[scale seconds=3 speed=6]] a scale for the browser"
 FILES = ["mp3", "wav", "ogg", "webm", "aac", "mp4", "flac"]

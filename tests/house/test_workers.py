@@ -18,8 +18,6 @@ from tests.house.parts import Parts
 from tests.house.tree import ROOT
 from tests.house.workers import Controller, Worker
 
-pytestmark = pytest.mark.nightly
-
 SETTINGS = """
 [tool.pytest.ini_options]
 asyncio_mode = "auto"

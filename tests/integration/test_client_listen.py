@@ -27,7 +27,8 @@ COLUMNS = 60
 # Runs a program on a terminal of its own, and tells who it is: `exec` keeps the number.
 ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-SONG = "[[song seconds=4 speed=4]] a song of four seconds on a terminal"
+# At its own speed it is drawn some thirty times, whatever else the machine does.
+SONG = "[[song seconds=4 speed=1]] a song of four seconds on a terminal"
 LONG = "[[song seconds=60 speed=4]] a song that is longer than patience"
 
 
@@ -52,7 +53,6 @@ def lines(program: Program) -> list[str]:
     return STYLE.sub("", program.said).replace("\r", "").splitlines()
 
 
-@pytest.mark.nightly  # what is drawn between two looks depends on how busy the machine is
 async def test_the_picture_is_the_sound_and_the_terminal_is_left_as_it_was(process: Start, tmp_path: Path) -> None:
     """In colour and without: a landscape, a meter a channel, the end in words, and a cursor that is back."""
     _, url = await demo(process)
@@ -62,8 +62,8 @@ async def test_the_picture_is_the_sound_and_the_terminal_is_left_as_it_was(proce
         assert await program.ends(40.0) == 0, program.said
         drawn = lines(program)
         assert max(columns(line) for line in drawn[1:]) <= COLUMNS
-        assert any(re.fullmatch(r"  0:\d\d [▁▂▃▄▅▆▇█]+[─╍]* 0:\d\d", line) for line in drawn)
-        assert any(re.fullmatch(r"     L [━─╸]+ +-?\d+ dB", line) for line in drawn)
+        assert any(re.fullmatch(r"  0:0\d [▁▂▃▄▅▆▇█]+─+ 0:15", line) for line in drawn)
+        assert any(re.fullmatch(r"     L ━+─*╸?─* +-\d+ dB", line) for line in drawn)
         assert "  ✓ completed" in drawn
         assert any(line.endswith("sha256 verified") for line in drawn)
         assert (program.said.count(HIDE_CURSOR), program.said.count(SHOW_CURSOR)) == (1, 1)
