@@ -72,13 +72,13 @@ async def _live(lives: Lives, gateway: Server, chance: random.Random, *, last: b
             free = max(time.monotonic(), lives.died_at + LEASE_SECONDS)
             status = 429
             while status == 429:
-                status, _ = await _order(http, gateway, _SHORT, f"first {lives.deaths}")
+                status, _ = await _order(http, gateway, _SHORT, f"first-{lives.deaths}")
                 await asyncio.sleep(_LOOK_SECONDS)
             lives.late.append(max(0.0, time.monotonic() - free))
         if last:
             return
         songs = [
-            asyncio.create_task(_songs(lives, http, gateway, f"{lives.deaths} {n}", chance)) for n in range(_SLOTS)
+            asyncio.create_task(_songs(lives, http, gateway, f"{lives.deaths}-{n}", chance)) for n in range(_SLOTS)
         ]
         await asyncio.sleep(chance.uniform(0.0, _LONGEST_LIFE))
         gateway.kill()
@@ -108,7 +108,7 @@ async def _songs(lives: Lives, http: aiohttp.ClientSession, gateway: Server, nam
     with suppress(aiohttp.ClientError, ConnectionError):
         while True:
             number += 1
-            key, prompt = f"song {name} {number}".replace(" ", "-"), chance.choice((_SHORT, _SHORT, _LONG))
+            key, prompt = f"song-{name}-{number}", chance.choice((_SHORT, _SHORT, _LONG))
             status, stream = await _order(http, gateway, prompt, key)
             if status == 429:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -126,7 +126,7 @@ async def _songs(lives: Lives, http: aiohttp.ClientSession, gateway: Server, nam
 
 
 async def _order(http: aiohttp.ClientSession, gateway: Server, prompt: str, key: str) -> tuple[int, dict[str, Any]]:
-    headers = {"Idempotency-Key": key.replace(" ", "-")}
+    headers = {"Idempotency-Key": key}
     async with http.post(f"{gateway.public}/v1/streams", json={"input": {"prompt": prompt}}, headers=headers) as answer:
         found: dict[str, Any] = await answer.json()
         return answer.status, found

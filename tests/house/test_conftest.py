@@ -68,7 +68,7 @@ def test_needs(need):
 """
 
 
-@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.nightly)], ids=["alone", "in a worker"])
+@pytest.mark.parametrize("workers", ["0", "1"], ids=["alone", "in a worker"])
 def test_the_promises_are_kept(tmp_path: Path, workers: str) -> None:
     """Each sample ends as promised, for the reason promised, and the program that a test forgot has ended."""
     sample = tmp_path / "test_samples.py"

@@ -74,7 +74,7 @@ class Simulator:
     is accepted; without one, any is. `requests` counts generation calls, refused ones too, and `charged_seconds` what
     would have been billed: whole seconds of finished songs, and what was delivered of broken ones. With a `replay`,
     every call is answered with that recording, whatever it asks for; RecordingError at the start if it cannot be.
-    `account` is told what each call came to, by its request id.
+    `account` is told what each call came to, by its request id, and whether the caller may have heard of it.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Simulator:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: random_.Random | None = None,
-        account: Callable[[str, float], object] = lambda _, __: None,
+        account: Callable[[str, float, bool], object] = lambda *_: None,
     ) -> None:
         self.requests = 0
         self.charged_seconds = 0.0
@@ -204,7 +204,7 @@ class Simulator:
                 return await answer.give()
             finally:
                 self.charged_seconds += answer.charged_seconds
-                self._account(request_id, answer.charged_seconds)
+                self._account(request_id, answer.charged_seconds, scenario.usage)
 
     def _first_wait(self, scenario: Scenario, speed: float) -> float:
         if scenario.wait is not None:

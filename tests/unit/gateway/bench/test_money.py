@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.bench.benches import BENCHES, DONE, BenchError, Order
-from gateway.bench.money import HOW, Scale, rows, run
+from gateway.bench.money import HOW, Charge, Scale, rows, run
 from gateway.bench.usage import children
 
 LITTLE = Scale(rushes=1, orders=12, at_once=6, deaths=1)
@@ -53,11 +53,11 @@ def row(number: int, status: str = "completed", settled: float = 2.0, **other: A
 
 
 RIGHT = [row(1), row(2, "failed", 0.5), row(3, "cancelled", 0.0, provider_request_id=None), row(4, settled=2.02)]
-CHARGES = {"r1": 2.0, "r2": 0.75, "r4": 2.0}
+CHARGES = {"r1": Charge(2.0, True), "r2": Charge(0.75, True), "r4": Charge(2.0, False)}
 
 
 def table(*more: dict[str, Any]) -> dict[str, float]:
-    return {one.name: one.value for one in rows([*RIGHT, *more], CHARGES | {"r9": 3.0}, {"heard": 4})}
+    return {one.name: one.value for one in rows([*RIGHT, *more], CHARGES | {"r9": Charge(3.0, True)}, {"heard": 4})}
 
 
 def test_books_that_are_right() -> None:
@@ -75,6 +75,8 @@ def test_books_that_are_right() -> None:
     ("wrong", "name"),
     [
         (row(9, settled=2.0), "whole songs billed otherwise"),
+        (row(9, settled=3.002), "whole songs billed otherwise"),
+        (row(4, settled=2.2), "whole songs billed otherwise"),
         (row(9, "failed", 3.2), "charged beyond what was sent"),
         (row(8, "failed", 0.2), "charged beyond what was sent"),
         (row(9, settled=3.0, refunded=200.0), "neither settled nor given back"),

@@ -79,10 +79,12 @@ async def test_the_stream_is_the_providers(client: aiohttp.ClientSession, sim: S
 
 async def test_each_call_is_accounted(client: aiohttp.ClientSession) -> None:
     """By its own id, as soon as it is over."""
-    told: dict[str, float] = {}
-    async with Simulator(account=told.__setitem__) as sim:
-        songs = [await stream(client, sim, call(f"[[scale seconds={length} speed=0]]")) for length in (1, 2)]
-        assert told == {events[-1]["request_id"]: length for (_, events), length in zip(songs, (1, 2), strict=True)}
+    told: list[tuple[str, float, bool]] = []
+    async with Simulator(account=lambda *call: told.append(call)) as sim:
+        for options in ("seconds=1", "seconds=2 usage=0"):
+            _, events = await stream(client, sim, call(f"[[scale {options} speed=0]]"))
+            assert told.pop() == (events[-1]["request_id"], *((1, True) if options == "seconds=1" else (2, False)))
+    assert not told
 
 
 async def test_the_url_serves_the_joined_slices(client: aiohttp.ClientSession, sim: Simulator) -> None:
