@@ -16,6 +16,7 @@ from gateway.config.schema import Config
 from gateway.errors import RequestError, WavegateError
 from gateway.model import StreamId
 from gateway.protocol.openai import ModelList, SpeechBody, decode_speech
+from gateway.relay.audiences import Place
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order, RepeatedOrderError
@@ -107,15 +108,15 @@ class SpeechDoor:
         tenant = visitor.principal.tenant
         order = meaning.order(visitor.principal, self._tenants.abandon(tenant))
         order = replace(order, once=once_of(request.headers.getall(HEADER, []), said, visitor))
-        self._hub.check_listeners(tenant)
-        stream, there = await self._ordered(request, order, visitor, name_of(visitor, said))
-        # What OpenAI's libraries show as the id of a request finds its stream here.
-        always = {STREAM_HEADER: stream.id, "X-Request-Id": stream.id, MODEL_HEADER: stream.request.model}
-        if there and stream.error is not None:
-            response = refusal(_final(stream.error))
-            response.headers.update(always)
-            return response
-        return self._answered(request, visitor, stream, said, wished, always)
+        with self._hub.place(tenant) as place:
+            stream, there = await self._ordered(request, order, visitor, name_of(visitor, said))
+            # What OpenAI's libraries show as the id of a request finds its stream here.
+            always = {STREAM_HEADER: stream.id, "X-Request-Id": stream.id, MODEL_HEADER: stream.request.model}
+            if there and stream.error is not None:
+                response = refusal(_final(stream.error))
+                response.headers.update(always)
+                return response
+            return self._answered(request, visitor, stream, said, wished, always, place)
 
     async def _ordered(self, request: web.Request, order: Order, visitor: Visitor, name: Name) -> tuple[Stream, bool]:
         """The stream, and whether it was bought before. Raises WavegateError."""
@@ -165,6 +166,7 @@ class SpeechDoor:
         said: SpeechBody,
         wished: list[Wished],
         always: dict[str, str],
+        place: Place,
     ) -> web.StreamResponse:
         channel = stream.renditions.channel(wished)
         joined: list[Listener] = []
@@ -185,7 +187,7 @@ class SpeechDoor:
             # No middleware sees an answer of this connection.
             always=self._granted(request) | always,
         )
-        listener, _ = self._hub.attach(stream, channel, connection, FromStart(), OnLag.COMPLETE)
+        listener, _ = self._hub.attach(stream, channel, connection, FromStart(), OnLag.COMPLETE, place)
         joined.append(listener)
         if take_over(request, connection) is None:
             leave()

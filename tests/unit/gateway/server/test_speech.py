@@ -166,6 +166,26 @@ async def test_a_gateway_that_is_full_buys_nothing() -> None:
         await asyncio.wait([asking])
 
 
+async def test_of_two_at_once_the_one_with_a_place_buys() -> None:
+    """While the ledger thinks about the first, its place is held: the second buys nothing that nobody can hear."""
+    thinking, hold = asyncio.Event(), asyncio.Event()
+
+    class Slow(ScriptedLedger):
+        async def reserve(self, reservation: Reservation) -> Grant:
+            thinking.set()
+            await hold.wait()
+            return await super().reserve(reservation)
+
+    async with desk(*SONG, ledger=Slow(), limits=Limits(listeners=1)) as there:
+        first = asyncio.ensure_future(there.order())
+        await thinking.wait()
+        assert await there.code() == (429, "concurrency_exceeded")
+        hold.set()
+        assert (await first)[2] == AUDIO
+        assert len(there.source.songs) == 1
+        assert (await there.order())[2] == AUDIO
+
+
 async def test_openais_sdk_waits_as_long_as_it_is_told() -> None:
     """A 429 is borne by its own retry, after Retry-After and not before; what was refused has bought nothing."""
 
