@@ -78,6 +78,8 @@ class Guest:
         writer.write(head.encode() + (body if whole else body[: len(body) // 2]))
         await writer.drain()
         writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     async def _over_websocket(self, order: dict[str, Any], pause: float, *, cancels: bool) -> None:
         async with self._session() as socket:
