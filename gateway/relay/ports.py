@@ -4,7 +4,7 @@ Invariant: each has only the methods the relay calls. Implementations live on th
 house's other rooms; `app.py` introduces them to each other.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -171,4 +171,95 @@ class ListenerTransport(Protocol):
 
     def ended(self, outcome: Outcome) -> None:
         """Nothing follows. The listener is detached already."""
+        ...
+
+
+class Cluster(Protocol):
+    """The other nodes of this gateway. What nodes say to each other is octets here: the relay alone reads them.
+
+    What asks raises ServiceError `cluster_unavailable` where nobody answers in bounded time.
+    """
+
+    @property
+    def node(self) -> str:
+        """The name of this one: new at every start."""
+        ...
+
+    @property
+    def peers(self) -> Mapping[str, bytes]:
+        """The others that are alive, by name, and what each said of itself with its last sign of life."""
+        ...
+
+    async def own(self, stream_ids: Sequence[StreamId]) -> None:
+        """From now on these are found here."""
+        ...
+
+    async def disown(self, stream_ids: Sequence[StreamId]) -> None:
+        """They are found nowhere any more, unless somebody else has come to own them."""
+        ...
+
+    async def owner(self, stream_id: StreamId) -> str | None:
+        """The node that owns it, if that is alive; this one too."""
+        ...
+
+    async def claim(self, name: str, value: str, seconds: float) -> str:
+        """Takes a name for so long, unless it is taken; gives the value of whoever has it now."""
+        ...
+
+    async def release(self, name: str, value: str) -> None:
+        """Gives a name back, if it is still this value's."""
+        ...
+
+    async def ask(self, node: str, kind: str, body: bytes, seconds: float | None = None) -> bytes:
+        """What that node answers. Raises what it raised, with code and sentence."""
+        ...
+
+    def tell(self, node: str, kind: str, body: bytes) -> None:
+        """The same without an answer: it may be lost."""
+        ...
+
+    def publish(self, name: str, drained: Callable[[], None], lost: Callable[[], None]) -> "Log":
+        """A log that others can follow, empty and of a name that was never used before.
+
+        `drained` is called when it takes more again; `lost` when what it held is there no more, or not for sure.
+        """
+        ...
+
+    def follow(self, name: str, node: str, reader: "LogReader") -> "Following":
+        """Has that node's log read, from its beginning on."""
+        ...
+
+
+class Log(Protocol):
+    """Entries in order, to be followed by other nodes. Every call returns at once."""
+
+    @property
+    def writable(self) -> bool:
+        """False while more waits to be taken than may wait."""
+        ...
+
+    def append(self, entry: bytes) -> None: ...
+
+    def close(self) -> None:
+        """It is needed no more: what it holds goes. A second call does nothing."""
+        ...
+
+
+class LogReader(Protocol):
+    """What reads a log that another node writes. Neither may take long."""
+
+    def entry(self, entry: bytes) -> None:
+        """The next one."""
+        ...
+
+    def lost(self, owner_lost: bool) -> None:
+        """Nothing more comes of this log: it is gone, or its owner is. Called once, and not after `close`."""
+        ...
+
+
+class Following(Protocol):
+    """A log that is being read."""
+
+    def close(self) -> None:
+        """It is read no more, from this moment on."""
         ...

@@ -1,0 +1,1 @@
+"""Redis or Valkey, as every adapter on it reaches it."""
