@@ -193,7 +193,7 @@ class Gateway:
         )
         cors = Cors(tenants)
         audio = AudioDoor(self.hub, self.connections, time.monotonic, cors.granted)
-        clip = ClipDoor(self.hub, await stack.enter_async_context(ClipPool(config.transcode)))
+        clip = ClipDoor(await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
         public = web.Application(middlewares=[cors.middleware, errors], client_max_size=config.server.max_message_bytes)
         public.on_response_prepare.append(in_our_words)

@@ -107,12 +107,10 @@ def _cross_check(config: Config) -> Iterator[str]:
     server, upstream = config.server, config.upstream
     if server.port and server.port == server.internal_port and server.host == server.internal_host:
         yield f"server.internal_port: must not be server.port on the same address, got {server.internal_port}"
-    if config.cluster.redis_url is not None:
-        yield "cluster.redis_url: this version runs one process and cannot share its state; it must be null"
-    elif server.workers > 1:
+    if config.cluster.redis_url is None and server.workers > 1:
         yield (
-            "server.workers: more than one process needs cluster.redis_url, which this version refuses; "
-            f"it must be 1, got {server.workers}"
+            "server.workers: more than one process needs cluster.redis_url, such as redis://127.0.0.1:6379/0; "
+            f"without it it must be 1, got {server.workers}"
         )
     yield from _check_base_url(upstream.base_url)
     tenants: dict[str, int] = {}

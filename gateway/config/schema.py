@@ -232,7 +232,8 @@ class Quota(Section, frozen=True):
 
     store: Annotated[
         StoreUrl,
-        "The place of the ledger: sqlite:///FILE is kept, memory: is forgotten at a restart.",
+        "The place of the ledger: sqlite:///FILE is kept, memory: is forgotten at a restart, redis://HOST is for many "
+        "processes. Those of one cluster keep it at cluster.redis_url, unless this names another Redis.",
         SECRET,
     ] = "sqlite:///usage.db"
     prices: Annotated[
@@ -259,9 +260,14 @@ class Cluster(Section, frozen=True):
 
     redis_url: Annotated[
         RedisUrl | None,
-        "redis://... makes workers and nodes one gateway. This version runs one process and refuses it.",
+        "redis://... (Redis 7 or Valkey) makes workers and nodes one gateway: any of them serves any stream.",
         SECRET,
     ] = None
+    when_redis_is_away: Annotated[
+        Literal["refuse", "alone"],
+        "refuse answers new work with 503 until it is back; alone lets each process go on by itself, with limits of "
+        "its own, and books it there afterwards. Who hears goes on hearing either way.",
+    ] = "refuse"
 
 
 class Metrics(Section, frozen=True):

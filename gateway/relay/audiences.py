@@ -26,9 +26,16 @@ class Place:
 
 
 class Audiences:
-    """Of all tenants."""
+    """Of all tenants. `elsewhere` tells how many of one listen on other nodes, as of about a second ago."""
 
-    def __init__(self, ledger: Ledger, limits_of: Callable[[TenantId], Limits], instruments: Instruments) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        limits_of: Callable[[TenantId], Limits],
+        instruments: Instruments,
+        elsewhere: Callable[[TenantId], int] | None = None,
+    ) -> None:
+        self._elsewhere = elsewhere or (lambda _: 0)
         self._ledger = ledger
         self._limits_of = limits_of
         self._instruments = instruments
@@ -56,10 +63,15 @@ class Audiences:
             self._instruments.recorder.quota_rejected(tenant, "egress")
             raise spent
         limit = self._limits_of(tenant).listeners
-        if limit and len(self._all.get(tenant, ())) >= limit:
+        if limit and len(self._all.get(tenant, ())) + self._elsewhere(tenant) >= limit:
             self._instruments.recorder.quota_rejected(tenant, "listeners")
             sentence = f"All {limit} listeners of this tenant are in use."
             raise LimitError("concurrency_exceeded", sentence, retry_after=RETRY_SECONDS)
+
+    @property
+    def sizes(self) -> dict[TenantId, int]:
+        """How many of each tenant there are on this node."""
+        return {tenant: len(mine) for tenant, mine in self._all.items()}
 
     def enter(self, tenant: TenantId, listener: Listener, place: Place | None) -> None:
         """One more, in the place that was held for it if there is one; else it has been checked."""

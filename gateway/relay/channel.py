@@ -22,6 +22,8 @@ from transcode.formats import Format, StreamFormat
 
 logger = logging.getLogger("wavegate.channel")
 
+# The door by which other nodes hear: a listener there is none of ours.
+CLUSTER = "cluster"
 # Chunks whose wire forms stay built: about ten seconds, in which almost every listener has been served; and as many of
 # the older ones that were read last. Kept for the whole song they would double and treble its memory.
 WIRES_KEPT = 50
@@ -97,20 +99,22 @@ class Channel:
         self._reread: deque[Chunk] = deque()
         self._total_bytes = 0
         self._hash = hashlib.sha256()
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._first_byte_at: float | None = None
         self._tallies: dict[str, Tally] = {}
         self._rounds: deque[Round] = deque()
 
     # -- the feeding side ------------------------------------------------------------------------------------------
 
-    def open(self, details: StreamFormat, init: bytes, first_byte_at: float, begin: int = 0) -> None:
+    def open(self, details: StreamFormat, init: bytes, first_byte_at: float, begin: int = 0, first: int = 0) -> None:
         """What the audio really is, and at which sample it begins: that of the song, if it is whole.
 
-        Listeners who came before are told with the first chunk.
+        Listeners who came before are told with the first chunk. `first` is its number: 0, but where this log is a copy
+        of one that has lost its oldest chunks.
         """
         self.details = details
         self.end_pts = begin
+        self.first = self.end = first
         self._first_byte_at = first_byte_at
         if init:
             self.init = Chunk(self.rendition, 0, 0, 0, init, Kind.INIT, Flag.NONE)
@@ -128,7 +132,7 @@ class Channel:
         self._account(payload)
         if len(self._chunks) > WIRES_KEPT:
             self._chunks[-1 - WIRES_KEPT].forget_wires()
-        while self.retained_bytes > self._max_bytes and len(self._chunks) > 1:
+        while self.retained_bytes > self.max_bytes and len(self._chunks) > 1:
             self.retained_bytes -= len(self._chunks.pop(0).payload)
             self.first += 1
         if not self.listeners:
@@ -138,15 +142,21 @@ class Channel:
 
     def close(self, error: WavegateError | None, bill: Bill) -> None:
         """Nothing follows: listeners that have heard everything are told now, the others when they have."""
-        self.outcome = Outcome(
-            self.rendition.stream_id,
-            error,
-            self.seconds(self.end_pts),
-            self.end,
-            self._total_bytes,
-            self._hash.hexdigest(),
-            bill,
+        self.finish(
+            Outcome(
+                self.rendition.stream_id,
+                error,
+                self.seconds(self.end_pts),
+                self.end,
+                self._total_bytes,
+                self._hash.hexdigest(),
+                bill,
+            )
         )
+
+    def finish(self, outcome: Outcome) -> None:
+        """As `close`, with an outcome that is known from elsewhere."""
+        self.outcome = outcome
         self.newest = None
         self._fan_out()
         if not self.listeners:
@@ -307,10 +317,16 @@ class Channel:
         """How many listen by way of each door."""
         return {door: tally.listeners for door, tally in self._tallies.items() if tally.listeners}
 
+    @property
+    def heard(self) -> int:
+        """How many hear it on this node."""
+        return len(self.listeners) - (self._tallies[CLUSTER].listeners if CLUSTER in self._tallies else 0)
+
     def flush_tallies(self) -> None:
         """Hands the counts to the metrics."""
         for door, tally in self._tallies.items():
             if tally.chunks:
                 self.recorder.written(door, self.format.codec, tally.chunks, tally.size)
-                self.egress += tally.size
+                # What goes to other nodes is counted where it is heard.
+                self.egress += tally.size if door != CLUSTER else 0
                 tally.chunks = tally.size = 0

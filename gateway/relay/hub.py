@@ -10,23 +10,27 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
+from typing import Any
 
 from gateway.accounting import Reservation
 from gateway.config.schema import Limits, Relay, Transcode
-from gateway.errors import LimitError, RequestError, ServiceError
+from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.log import event as log_event
-from gateway.model import GenerationRequest, RenditionId, StreamId, TenantId
+from gateway.model import RenditionId, StreamId, TenantId
 from gateway.relay.account import PATIENCE_SECONDS, Account
 from gateway.relay.audiences import Audiences, Place
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
+from gateway.relay.neighbours import Neighbours, owned, unknown
 from gateway.relay.order import Order, RepeatedOrderError
-from gateway.relay.ports import Encodings, Ledger, ListenerTransport, Source
+from gateway.relay.ports import Cluster, Encodings, Ledger, ListenerTransport, Source
 from gateway.relay.renditions import Workshop
+from gateway.relay.replica import AnyStream, Replica
 from gateway.relay.since import Since, locate
+from gateway.relay.songs import Songs
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 
@@ -55,6 +59,7 @@ class Hub:
         wall: Callable[[], float] = time.time,
         random_bits: Callable[[int], int] = secrets.randbits,
         on_money: Callable[[TenantId], None] = lambda _: None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.config = config
         self._source = source
@@ -67,12 +72,25 @@ class Hub:
         self._instruments = Instruments(recorder, now, wall)
         self._random_bits = random_bits
         self._on_money = on_money
-        self._streams: OrderedDict[StreamId, Stream] = OrderedDict()
-        # The newest stream of each song, and the songs that are being ordered to be shared.
-        self._songs: dict[tuple[TenantId, GenerationRequest], StreamId] = {}
-        self._ordering: dict[tuple[TenantId, GenerationRequest], asyncio.Future[None]] = {}
-        self._audiences = Audiences(ledger, limits_of, self._instruments)
+        self._streams: OrderedDict[StreamId, AnyStream] = OrderedDict()
+        self._songs = Songs(self._streams, config.retain_seconds)
         self._tasks = asyncio.TaskGroup()
+        self._workers: set[asyncio.Task[None]] = set()
+        self.neighbours: Neighbours | None = None
+        if cluster is not None:
+            self.neighbours = Neighbours(
+                cluster,
+                self._streams,
+                self._instruments,
+                config.live_lag,
+                workshop=self._workshop,
+                share=self._songs.shared_with,
+                spawn=self._spawn,
+                crowds=lambda: self._audiences.sizes,
+            )
+        self._songs.neighbours = self.neighbours
+        elsewhere = self.neighbours.crowd if self.neighbours is not None else None
+        self._audiences = Audiences(ledger, limits_of, self._instruments, elsewhere)
         self._keeper: asyncio.Task[None] | None = None
         self._draining = False
 
@@ -85,8 +103,11 @@ class Hub:
         self._draining = True
         assert self._keeper is not None
         self._keeper.cancel()
+        for worker in self._workers:
+            worker.cancel()
+        stopped = ServiceError("going_away", "The gateway has stopped; the stream has ended.")
         for stream in self._streams.values():
-            stream.cancel(ServiceError("going_away", "The gateway has stopped; the stream has ended."))
+            stream.cancel(stopped)
         await self._tasks.__aexit__(None, None, None)
         # What has come is heard in other formats, too, if that does not take long.
         with suppress(TimeoutError):
@@ -94,38 +115,26 @@ class Hub:
                 for stream in self._streams.values():
                     await stream.renditions.finished()
         for stream in self._streams.values():
-            stream.renditions.close(ServiceError("going_away", "The gateway has stopped; the stream has ended."))
+            stream.close(stopped)
         await self._instruments.fan_out.idle()
 
     # -- streams ---------------------------------------------------------------------------------------------------
 
-    async def order(self, order: Order) -> tuple[Stream, bool]:
+    async def order(self, order: Order) -> tuple[AnyStream, bool]:
         """The stream that was ordered, and whether it was there already.
 
-        Of many who order the same song at once, to share it, one pays. Raises as `create` does.
+        Of many who order the same song at once, to share it, one pays, on whichever node. Raises LimitError,
+        ServiceError when the gateway is stopping, RepeatedOrderError.
         """
-        if not order.share:
-            return await self._buy(order)
-        song = (order.tenant, order.request)
-        while (ordering := self._ordering.get(song)) is not None:
-            await asyncio.wait([ordering])
-        known = self._streams.get(self._songs.get(song, StreamId("")))
-        if known is not None and known.shareable:
-            known.attention.extend(order.grace)
-            return known, True
-        ordering = self._ordering[song] = asyncio.get_running_loop().create_future()
-        try:
-            return await self._buy(order)
-        finally:
-            del self._ordering[song]
-            ordering.set_result(None)
+        return await (self._songs.order(order, self._buy) if order.share else self._buy(order))
 
     async def create(self, order: Order) -> Stream:
-        """Buys a song. Raises LimitError, ServiceError when the gateway is stopping, RepeatedOrderError."""
+        """Buys a song that is shared with nobody. Raises as `order` does."""
         stream, _ = await self._buy(order)
+        assert isinstance(stream, Stream), "what is bought here is made here"
         return stream
 
-    async def _buy(self, order: Order) -> tuple[Stream, bool]:
+    async def _buy(self, order: Order) -> tuple[AnyStream, bool]:
         self._check_open()
         tenant, request = order.tenant, order.request
         rendition = self._new_rendition()
@@ -139,10 +148,10 @@ class Hub:
             self._on_money(tenant)
             raise
         if grant.repeated:
-            known = self._streams.get(grant.stream_id)
-            if known is None:
-                raise RepeatedOrderError(grant.stream_id)
-            return known, True
+            try:
+                return await self.find(tenant, grant.stream_id), True
+            except WavegateError:
+                raise RepeatedOrderError(grant.stream_id) from None
         try:
             self._check_open()
         except ServiceError:
@@ -152,9 +161,11 @@ class Hub:
         account = Account(self._ledger, rendition.stream_id, grant.seconds, self._fade_seconds)
         stream = Stream(rendition, order, account, self._instruments, self._workshop(rendition.stream_id))
         self._streams[stream.id] = stream
-        self._songs[tenant, request] = stream.id
+        self._songs.note(stream)
         stream.start(self._tasks, self._source)
         self._tasks.create_task(self._tell_of_money(stream), name=f"money of {stream.id}")
+        if self.neighbours is not None:
+            await self.neighbours.own([stream.id])
         log_event(
             logger, "stream created", stream=stream.id, tenant=tenant, model=request.model, mode=request.mode.value
         )
@@ -184,30 +195,47 @@ class Hub:
             self._transcode.keep_seconds,
         )
 
-    def get(self, tenant: TenantId, stream_id: str) -> Stream:
-        """The tenant's stream of this id. Raises RequestError; another tenant's is as unknown as one that never was."""
+    def get(self, tenant: TenantId, stream_id: str) -> AnyStream:
+        """The tenant's stream of this id, as far as it is known on this node.
+
+        Raises RequestError; another tenant's is as unknown as one that never was.
+        """
         stream = self._streams.get(StreamId(stream_id))
         if stream is None or stream.tenant != tenant:
-            raise RequestError(
-                "stream_not_found", "There is no such stream, or it is no longer kept.", param="stream_id"
-            )
+            raise unknown()
         return stream
 
-    def list(self, tenant: TenantId) -> list[Stream]:
-        """The tenant's streams, newest first."""
-        mine = [stream for stream in self._streams.values() if stream.tenant == tenant]
+    async def find(self, tenant: TenantId, stream_id: str) -> AnyStream:
+        """The tenant's stream of this id, on whichever node, as it is now. Raises RequestError, ServiceError."""
+        if self.neighbours is None or self.owns(stream_id):
+            return self.get(tenant, stream_id)
+        return await self.neighbours.find(tenant, StreamId(stream_id))
+
+    def owns(self, stream_id: str) -> bool:
+        """Whether nobody needs to be asked about it: it is this node's, or there is no other."""
+        stream = self._streams.get(StreamId(stream_id))
+        return self.neighbours is None or (stream is not None and owned(stream))
+
+    def list(self, tenant: TenantId) -> list[AnyStream]:
+        """The tenant's streams that are this node's own, newest first."""
+        mine = [stream for stream in self._streams.values() if stream.tenant == tenant and owned(stream)]
         return sorted(mine, key=lambda stream: stream.created_at, reverse=True)
 
+    async def everywhere(self, tenant: TenantId) -> Sequence[AnyStream]:
+        """The tenant's streams on all nodes, in no order. Raises ServiceError."""
+        others = await self.neighbours.list(tenant) if self.neighbours is not None else []
+        return [*self.list(tenant), *others]
+
     @property
-    def streams(self) -> Iterable[Stream]:
-        """All of them, of every tenant: for operators."""
+    def streams(self) -> Iterable[AnyStream]:
+        """All of this node, of every tenant, those of other nodes that are heard here too: for operators."""
         return self._streams.values()
 
     # -- listeners -------------------------------------------------------------------------------------------------
 
     def attach(
         self,
-        stream: Stream,
+        stream: AnyStream,
         channel: Channel,
         transport: ListenerTransport,
         since: Since,
@@ -220,10 +248,10 @@ class Hub:
         """
         if place is None:
             self._audiences.check(stream.tenant)
-        start = locate(channel, since, stream.native, stream.renditions.moment)
+        start = locate(channel, since, stream.native, stream.moment)
         listener = Listener(channel, transport, start.seq, on_lag, self.config.live_lag, start.wanted)
         self._audiences.enter(stream.tenant, listener, place)
-        stream.attention.came()
+        stream.came()
         self._streams.move_to_end(stream.id)
         return listener, start.recovered
 
@@ -244,7 +272,8 @@ class Hub:
     async def drain(self, seconds: float) -> None:
         """Takes nothing new and gives what runs this long to end by itself."""
         self._draining = True
-        running = [asyncio.ensure_future(stream.heard()) for stream in self._streams.values()]
+        until = self._instruments.now() + seconds
+        running = [asyncio.ensure_future(stream.ended()) for stream in self._streams.values()]
         try:
             if running:
                 await asyncio.wait(running, timeout=seconds)
@@ -252,6 +281,8 @@ class Hub:
         finally:
             for waiter in running:
                 waiter.cancel()
+        if self.neighbours is not None:
+            await self.neighbours.hand_over(max(0.0, until - self._instruments.now()))
 
     @property
     def running(self) -> int:
@@ -266,6 +297,8 @@ class Hub:
             self.forget()
             for stream in self._streams.values():
                 stream.tick()
+            if self.neighbours is not None:
+                self.neighbours.tick()
             await self._count()
             if self._instruments.now() >= next_renewal:
                 next_renewal = self._instruments.now() + renew_every
@@ -273,10 +306,7 @@ class Hub:
 
     async def _renew(self) -> None:
         for stream in list(self._streams.values()):
-            if not stream.status.final:
-                await stream.account.renew(stream.received_seconds)
-            else:
-                await stream.account.settle_again()
+            await stream.keep_lease()
 
     async def _count(self) -> None:
         """Tells the ledger what listeners took since the last time, and has it look for leases that have ended."""
@@ -293,15 +323,27 @@ class Hub:
     def forget(self) -> None:
         """Lets go of finished streams that are too old, and of the least recently heard ones past the byte limit."""
         horizon = self._instruments.time() - self.config.retain_seconds
-        finished = [stream for stream in self._streams.values() if stream.status.final and not stream.listeners]
         kept = sum(stream.retained_bytes for stream in self._streams.values() if stream.status.final)
-        for stream in finished:
+        gone: list[StreamId] = []
+        for stream in list(self._streams.values()):
             expired = stream.finished_at is not None and stream.finished_at < horizon
-            if expired or kept > self.config.retain_bytes:
-                kept -= stream.retained_bytes
+            idle = isinstance(stream, Replica) and stream.idle()
+            ended = stream.status.final and not stream.here and not (owned(stream) and stream.listeners)
+            if idle or (ended and (expired or kept > self.config.retain_bytes)):
+                kept -= stream.retained_bytes if stream.status.final else 0
                 del self._streams[stream.id]
-                if self._songs.get((stream.tenant, stream.request)) == stream.id:
-                    del self._songs[stream.tenant, stream.request]
+                if owned(stream):
+                    gone.append(stream.id)
+                self._songs.forget(stream)
                 # Not left to whoever drops the last reference: a closed connection and its listener refer to each
                 # other, and songs held by them waited for a full collection: 340 MiB after 2,500 generations.
-                stream.renditions.forget(ServiceError("going_away", "This stream is no longer kept."))
+                stream.forget(ServiceError("going_away", "This stream is no longer kept."))
+                if self.neighbours is not None:
+                    self.neighbours.forget(stream.id)
+        if gone and self.neighbours is not None:
+            self._spawn(self.neighbours.disown(gone), "disown")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        worker = self._tasks.create_task(work, name=name)
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)

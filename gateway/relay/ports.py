@@ -219,7 +219,7 @@ class Cluster(Protocol):
         ...
 
     def publish(self, name: str, drained: Callable[[], None], lost: Callable[[], None]) -> "Log":
-        """A log that others can follow, empty and of a name that was never used before.
+        """A log that others can follow, empty; this node has never used its name before.
 
         `drained` is called when it takes more again; `lost` when what it held is there no more, or not for sure.
         """

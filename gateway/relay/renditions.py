@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.errors import ServiceError, WavegateError
 from gateway.model import Position, RenditionId
@@ -44,6 +45,17 @@ class Workshop:
 PAST_KEPT = 8
 
 
+class Feeder(Protocol):
+    """What fills a channel: an encode here, or another node's log."""
+
+    @property
+    def track(self) -> Track | None:
+        """What it is packed of, if that is done here."""
+        ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class _Made:
     """A channel and what feeds it, once the song's first sound is there; `unheard_since` None while it is heard."""
@@ -51,7 +63,7 @@ class _Made:
     wished: Wished
     channel: Channel
     spec: EncoderSpec | None = None
-    feed: ContainerRendition | None = None
+    feed: "Feeder | None" = None
     unheard_since: float | None = field(default=None)
 
 
@@ -102,7 +114,7 @@ class Renditions:
                 return self._native
             spec = self._spec(wished)
             for made in self._made:
-                same = made.wished == wished if spec is None else made.spec == spec
+                same = made.wished == wished if spec is None else (made.spec or self._spec(made.wished)) == spec
                 if same and made.channel.format == wished.form and not self._broken(made.channel):
                     return made.channel
         return None
@@ -128,6 +140,19 @@ class Renditions:
             param="format",
             retry_after=refusal.retry_after,
         )
+
+    def adopt(self, wished: Wished, channel: Channel, feed: Feeder) -> None:
+        """Another node makes this one; here it is filled by `feed`."""
+        self._made.append(_Made(wished, channel, feed=feed))
+
+    @property
+    def feeds(self) -> list[Feeder]:
+        """What fills the channels beside the provider's own."""
+        return [made.feed for made in self._made if made.feed is not None]
+
+    def feed(self, rendition: RenditionId) -> Feeder | None:
+        """What fills the channel of this name."""
+        return next((made.feed for made in self._made if made.channel.rendition == rendition), None)
 
     def _begin(self, wished: Wished) -> Channel:
         shop = self._workshop
@@ -159,8 +184,8 @@ class Renditions:
         track = self._tracks.get(spec)
         if track is None or track.error is not None:
             track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings, self._workshop.max_bytes)
-        made.feed = ContainerRendition(made.channel, track, self._workshop.instruments.now, self._tell_waiting)
-        made.feed.pump()
+        made.feed = feed = ContainerRendition(made.channel, track, self._workshop.instruments.now, self._tell_waiting)
+        feed.pump()
         track.pump()
 
     def _spec(self, wished: Wished) -> EncoderSpec | None:
@@ -251,7 +276,7 @@ class Renditions:
             return
         made.feed.close()
         track = made.feed.track
-        if not any(other.feed is not None and other.feed.track is track for other in self._made):
+        if track is not None and not any(other.feed is not None and other.feed.track is track for other in self._made):
             track.close()
             # One that failed may have been followed by another.
             if self._tracks.get(track.spec) is track:

@@ -7,6 +7,7 @@ settled exactly once, and every channel is closed with the same outcome. It must
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.accounting import Settlement, Traffic
@@ -16,6 +17,7 @@ from gateway.model import (
     Accepted,
     AudioDelta,
     Finished,
+    Position,
     Queued,
     RenditionId,
     SourceEvent,
@@ -34,7 +36,9 @@ from gateway.relay.outcome import Bill
 from gateway.relay.ports import Source
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.renditions import Renditions, Workshop
+from gateway.relay.since import Since
 from gateway.relay.titles import Titles, title_of
+from gateway.relay.wishes import Wished
 from transcode.formats import FORMATS
 
 logger = logging.getLogger("wavegate.stream")
@@ -80,6 +84,8 @@ class Stream:
         self.bill = Bill(0.0, settled=False)
         self.attention = Attention(order.grace, instruments.now)
         self.account = account
+        # How many hear it on other nodes, as each of those has said.
+        self.elsewhere: dict[str, int] = {}
         self._instruments = instruments
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]
@@ -119,8 +125,24 @@ class Stream:
         return self.native.details.channels if self.native.details else None
 
     @property
+    def here(self) -> int:
+        """Listeners on this node."""
+        return sum(channel.heard for channel in self.renditions)
+
+    @property
     def listeners(self) -> int:
-        return sum(len(channel.listeners) for channel in self.renditions)
+        """Listeners on all nodes."""
+        return self.here + sum(self.elsewhere.values())
+
+    @property
+    def granted_seconds(self) -> float:
+        """How much sound is reserved for it."""
+        return self.account.granted
+
+    @property
+    def silent(self) -> bool:
+        """Whether no sound of it is there."""
+        return self.native.end == 0
 
     @property
     def retained_bytes(self) -> int:
@@ -133,9 +155,9 @@ class Stream:
         return not failed and self._ending is None and self.native.first == 0
 
     def traffic(self) -> Traffic | None:
-        """What listeners took since the last call, for the ledger; None if there were none."""
-        now, listeners, egress = self._instruments.now(), self.listeners, self.renditions.egress
-        took = Traffic(self.id, listeners * (now - self._counted_at), egress - self._egress)
+        """What listeners on this node took since the last call, for the ledger; None if there were none."""
+        now, egress = self._instruments.now(), self.renditions.egress
+        took = Traffic(self.id, self.here * (now - self._counted_at), egress - self._egress)
         self._counted_at, self._egress = now, egress
         return took if took.listener_seconds or took.egress_bytes else None
 
@@ -184,10 +206,52 @@ class Stream:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    async def heard(self) -> None:
+    async def stop(self) -> None:
+        """Cancels it, and waits until it has settled."""
+        self.cancel()
+        await self.wait()
+
+    async def ended(self) -> None:
         """Until it has ended, and those who hear it in another format have come to its end, too."""
         await self.wait()
         await self.renditions.finished()
+
+    async def keep_lease(self) -> None:
+        """Renews its slot while it runs; afterwards tries again with a bill that was not taken."""
+        if self.status.final:
+            await self.account.settle_again()
+        else:
+            await self.account.renew(self.received_seconds)
+
+    # -- hearing it ------------------------------------------------------------------------------------------------
+
+    async def obtain(self, wishes: Sequence[Wished], since: Since | None = None) -> Channel:
+        """The first of these that can be given: at once, for it is made here. Raises as `Renditions.channel` does."""
+        return self.renditions.channel(wishes)
+
+    async def look(self, wishes: Sequence[Wished]) -> Channel | None:
+        """The first of these that is made already."""
+        return self.renditions.existing(wishes)
+
+    def moment(self, position: Position) -> float | None:
+        """The second of the song at this position in the log of any of its formats."""
+        return self.renditions.moment(position)
+
+    def came(self) -> None:
+        """Somebody listens."""
+        self.attention.came()
+
+    def share(self, grace: float | None) -> None:
+        """Somebody else wants it, too."""
+        self.attention.extend(grace)
+
+    def close(self, error: ServiceError) -> None:
+        """Ends what is in the making of other formats."""
+        self.renditions.close(error)
+
+    def forget(self, error: ServiceError) -> None:
+        """As `close`, and lets all audio go."""
+        self.renditions.forget(error)
 
     # -- its task --------------------------------------------------------------------------------------------------
 

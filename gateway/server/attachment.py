@@ -10,7 +10,7 @@ from gateway.errors import WavegateError
 from gateway.model import Chunk, Position, TenantId
 from gateway.protocol import events, frames
 from gateway.relay.outcome import Outcome
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 from gateway.server.view import usage
 from gateway.server.websocket import WebSocketConnection
 from transcode.formats import StreamFormat
@@ -38,7 +38,7 @@ class Attachment:
     def __init__(
         self,
         connection: WebSocketConnection,
-        stream: Stream,
+        stream: AnyStream,
         framing: str,
         ref: str | int | None,
         on_end: Callable[["Attachment", WavegateError | None], None],

@@ -15,8 +15,8 @@ from gateway.model import Principal
 from gateway.protocol import frames
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
+from gateway.relay.replica import AnyStream
 from gateway.relay.since import Since
-from gateway.relay.stream import Stream
 from gateway.relay.wishes import Wished
 from gateway.server.connections import Connections
 from gateway.server.heads import head, headers_of
@@ -54,53 +54,53 @@ class AudioDoor:
         self._grant = grant
         self._probe_seconds = probe_seconds
 
-    async def handle(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
+    async def handle(self, request: web.Request, visitor: Visitor, stream: AnyStream) -> web.StreamResponse:
         """Answers GET and HEAD. Raises WavegateError."""
-        principal = visitor.principal
         if request.method == "HEAD":
-            return self._look(request, principal)
+            return await self._look(request, stream)
         if is_probe(request.method, request.headers.get("Range")):
-            return await self._probe(request, principal)
-        self._offer(request, principal)  # a mistake costs no use
+            return await self._probe(request, stream)
+        await self._offer(request, stream)  # a mistake costs no use
         await visitor.enter()
         # The song may have ended meanwhile, and others may have come.
-        offer = self._offer(request, principal)
+        stream = self._hub.get(stream.tenant, stream.id)
+        offer = await self._offer(request, stream)
         if small(offer):
             return at_once(offer)
-        return self._follow(request, offer, principal)
+        return self._follow(request, offer, visitor.principal)
 
-    def _asked(self, request: web.Request, principal: Principal) -> tuple[Stream, list[Wished], Since]:
-        """What is to be heard of what. Raises RequestError, or why there is nothing to hear."""
-        stream = self._hub.get(principal.tenant, request.match_info["id"])
+    def _asked(self, request: web.Request, stream: AnyStream) -> tuple[list[Wished], Since]:
+        """What is to be heard of it. Raises RequestError, or why there is nothing to hear."""
         wished, since = asked(request)
-        if stream.error is not None and stream.native.end == 0:
+        if stream.error is not None and stream.silent:
             raise stream.error
-        return stream, wished, since
+        return wished, since
 
-    def _offer(self, request: web.Request, principal: Principal) -> Offer:
-        stream, wished, since = self._asked(request, principal)
+    async def _offer(self, request: web.Request, stream: AnyStream) -> Offer:
+        wished, since = self._asked(request, stream)
+        channel = await stream.obtain(wished)
         try:
-            offer = offered(request.headers, stream, stream.renditions.channel(wished), since)
+            offer = offered(request.headers, stream, channel, since)
         except UnsatisfiableRangeError as error:
             raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{error.total}"}) from None
         if not small(offer):
-            self._hub.check_listeners(principal.tenant)
+            self._hub.check_listeners(stream.tenant)
         return offer
 
-    def _look(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _look(self, request: web.Request, stream: AnyStream) -> web.Response:
         """The head that a GET would have, as far as it is known: it sets no encoder to work."""
-        stream, wished, since = self._asked(request, principal)
-        channel = stream.renditions.existing(wished)
+        wished, since = self._asked(request, stream)
+        channel = await stream.look(wished)
         if channel is None:
             return web.Response(headers=headers_of(wished[0].form, None))
         # A Range means nothing to a HEAD.
         offer = offered({"Icy-MetaData": request.headers.get("Icy-MetaData", "")}, stream, channel, since)
         return web.Response(headers=offer.headers(channel.details, interval_of(channel)))
 
-    async def _probe(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _probe(self, request: web.Request, stream: AnyStream) -> web.Response:
         """The first bytes, which are waited for: it is no listener, and a ticket spends no use on it."""
-        stream, wished, since = self._asked(request, principal)
-        channel = stream.renditions.channel(wished)
+        wished, since = self._asked(request, stream)
+        channel = await stream.obtain(wished)
         if channel.end == 0 and channel.outcome is None:
             await FirstSound(channel).wait(self._probe_seconds)
         return probed(offered({}, stream, channel, since), int(request.headers["Range"][-1]) + 1)

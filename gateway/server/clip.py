@@ -10,10 +10,9 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.errors import RequestError
-from gateway.model import Principal
-from gateway.relay.hub import Hub
-from gateway.relay.stream import Stream
-from gateway.relay.wishes import possible
+from gateway.relay.channel import Channel
+from gateway.relay.replica import AnyStream
+from gateway.relay.wishes import Wished, possible
 from gateway.server.query import asked_format, number
 from transcode.edit import Edit
 from transcode.formats import Format
@@ -33,16 +32,14 @@ class Cutter(Protocol):
 class ClipDoor:
     """The handler of …/clip.EXT."""
 
-    def __init__(self, hub: Hub, cutter: Cutter) -> None:
-        self._hub = hub
+    def __init__(self, cutter: Cutter) -> None:
         self._cutter = cutter
 
-    async def handle(self, request: web.Request, principal: Principal) -> web.Response:
+    async def handle(self, request: web.Request, stream: AnyStream) -> web.Response:
         """Answers GET, and HEAD without cutting anything. Raises RequestError and ServiceError."""
-        stream = self._hub.get(principal.tenant, request.match_info["id"])
         form, wish = possible([asked_format(request.match_info["ext"], request.query)])[0]
         edit = _edit(request.query)
-        song = _song(stream)
+        song = _song(stream, await stream.obtain([Wished(stream.native.format, Wish())]))
         headers = {
             "Content-Type": form.content_type,
             "Content-Disposition": f'inline; filename="{stream.id}.{form.name}"',
@@ -71,9 +68,8 @@ def _normalize(query: Mapping[str, str]) -> bool | float:
     return switch if switch is not None else number(query, "normalize", float) or False
 
 
-def _song(stream: Stream) -> bytes:
+def _song(stream: AnyStream, native: Channel) -> bytes:
     """What is retained of the provider's own bytes, as a file. Raises when there is nothing."""
-    native = stream.native
     if native.end == native.first:
         raise stream.error or RequestError("invalid_input", "Nothing of this song is there yet.", param="start")
     init = native.init.payload if native.init is not None else b""

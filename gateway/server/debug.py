@@ -21,7 +21,7 @@ from gateway.protocol.events import encode
 from gateway.relay.channel import Channel
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 from gateway.server.listing import among, place_of, rows
 
 USUAL_ROWS = 100
@@ -70,7 +70,7 @@ class DebugDoor:
         body = msgspec.json.format(encode(document), indent=2) + b"\n"
         return web.Response(body=body, content_type="application/json", headers=headers)
 
-    def _row(self, stream: Stream, look: "Look") -> dict[str, Any]:
+    def _row(self, stream: AnyStream, look: "Look") -> dict[str, Any]:
         doors: dict[str, int] = {}
         for channel in stream.renditions:
             for door, count in channel.doors.items():
@@ -96,7 +96,7 @@ class DebugDoor:
                 "simulated": stream.simulated,
             },
             "seconds": {
-                "granted": round(stream.account.granted, 3),
+                "granted": round(stream.granted_seconds, 3),
                 "received": round(stream.received_seconds, 3),
                 "billed": round(bill.seconds, 3) if stream.status.final else None,
                 "settled": bill.settled,

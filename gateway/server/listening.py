@@ -13,8 +13,8 @@ from aiohttp import web
 from gateway.errors import RequestError
 from gateway.protocol.messages import FormatSpec
 from gateway.relay.channel import Channel
+from gateway.relay.replica import AnyStream
 from gateway.relay.since import FromStart, SecondsAgo, Since, locate
-from gateway.relay.stream import Stream
 from gateway.relay.wishes import Wished, possible
 from gateway.server import icy
 from gateway.server.heads import headers_of
@@ -50,7 +50,7 @@ def since_of(text: str) -> Since:
 class Offer:
     """The answer to one request as far as it is known: the audio, where it begins, and which part of it is wanted."""
 
-    stream: Stream
+    stream: AnyStream
     channel: Channel
     since: Since
     body: Body
@@ -101,7 +101,7 @@ class Offer:
         return self.channel.position(self.channel.end), header
 
 
-def offered(headers: Mapping[str, str], stream: Stream, channel: Channel, since: Since) -> Offer:
+def offered(headers: Mapping[str, str], stream: AnyStream, channel: Channel, since: Since) -> Offer:
     """What this channel has for a request with these headers. Raises RequestError, or why there is nothing to hear."""
     whole = channel.outcome is not None
     if channel.outcome is not None and channel.outcome.error is not None and channel.end == 0:
@@ -128,8 +128,8 @@ def header_size(channel: Channel) -> int:
     return len(channel.init.payload) if channel.init else 0
 
 
-def _begin(stream: Stream, channel: Channel, since: Since) -> int:
-    place = locate(channel, since, stream.native, stream.renditions.moment)
+def _begin(stream: AnyStream, channel: Channel, since: Since) -> int:
+    place = locate(channel, since, stream.native, stream.moment)
     if place.wanted is None or channel.details is None:
         return max(place.seq, channel.first)
     return channel.seq_at(round(place.wanted * channel.details.sample_rate))

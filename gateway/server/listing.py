@@ -18,7 +18,7 @@ from gateway.model import Status, TenantId
 from gateway.protocol.events import StreamInfo
 from gateway.protocol.families import MODELS
 from gateway.relay.hub import Hub
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 from gateway.server.query import number
 from gateway.server.usage import moment
 from gateway.server.view import stream_info
@@ -41,7 +41,7 @@ class StreamPage(msgspec.Struct):
     next: str | None
 
 
-def listed(hub: Hub, tenant: TenantId, query: MultiMapping[str], base: str) -> StreamPage:
+async def listed(hub: Hub, tenant: TenantId, query: MultiMapping[str], base: str) -> StreamPage:
     """The page that is asked for; `base` is the gateway's address as the client wrote it. Raises RequestError."""
     limit = rows(query, USUAL_ROWS, MOST_ROWS)
     statuses, models = among(query, "status", tuple(Status)), among(query, "model", tuple(MODELS))
@@ -50,7 +50,7 @@ def listed(hub: Hub, tenant: TenantId, query: MultiMapping[str], base: str) -> S
     after = _place(query)
     found = [
         stream
-        for stream in hub.list(tenant)
+        for stream in await hub.everywhere(tenant)
         if (not statuses or stream.status.value in statuses)
         and (not models or stream.request.model in models)
         and (since is None or stream.created_at >= since)
@@ -79,12 +79,12 @@ def among(query: MultiMapping[str], name: str, allowed: Sequence[str]) -> set[st
     return values
 
 
-def place_of(stream: Stream) -> Place:
+def place_of(stream: AnyStream) -> Place:
     """Where a stream stands in the order of creation: as exact as a cursor tells it."""
     return round(stream.created_at, 6), stream.id
 
 
-def _cursor(stream: Stream) -> str:
+def _cursor(stream: AnyStream) -> str:
     created_at, stream_id = place_of(stream)
     return urlsafe_b64encode(f"{created_at:.6f} {stream_id}".encode()).rstrip(b"=").decode()
 

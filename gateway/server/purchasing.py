@@ -9,13 +9,13 @@ import asyncio
 from gateway.errors import WavegateError
 from gateway.relay.hub import Hub
 from gateway.relay.order import Order
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 from gateway.server.visitor import Purchase, Visitor
 
 
 async def bought(
     visitor: Visitor, hub: Hub, tasks: asyncio.TaskGroup, order: Order, estimate: float
-) -> tuple[Stream, bool]:
+) -> tuple[AnyStream, bool]:
     """A stream that the visitor may buy, and whether it was bought by somebody else before. Raises WavegateError.
 
     `estimate` is how many seconds a song is taken for that cannot tell itself how long it will be.
@@ -33,6 +33,6 @@ async def bought(
     return stream, shared
 
 
-async def _settle(stream: Stream, purchase: Purchase) -> None:
+async def _settle(stream: AnyStream, purchase: Purchase) -> None:
     await stream.wait()
     await purchase.settle(stream.audio_seconds)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.model import Principal, TenantId
 from gateway.relay.hub import Hub
+from gateway.relay.replica import AnyStream
 from gateway.server.auth import Tenants, credentials, page_of
 from gateway.server.tickets import Permission
 from gateway.server.visitor import Visitor
@@ -42,9 +43,11 @@ class Reception:
         visitor.check_owner()
         return visitor.principal
 
-    def listener(self, request: web.Request) -> Visitor:
-        """Whoever asks for the stream `{id}` of the route, which is there. Raises AccessError, RequestError."""
+    async def listener(self, request: web.Request) -> tuple[Visitor, AnyStream]:
+        """Whoever asks for the stream `{id}` of the route, and that stream.
+
+        Raises AccessError, RequestError, and ServiceError where other nodes have to be asked and do not answer.
+        """
         visitor, stream_id = self.visitor(request), request.match_info["id"]
         visitor.check(Permission.LISTEN, stream_id)
-        self._hub.get(visitor.principal.tenant, stream_id)
-        return visitor
+        return visitor, await self._hub.find(visitor.principal.tenant, stream_id)

@@ -23,7 +23,7 @@ from gateway.protocol.events import StreamInfo
 from gateway.quota.ledger import Ledger
 from gateway.relay.hub import Hub
 from gateway.relay.order import Order, RepeatedOrderError
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 from gateway.server.view import generation_info, stream_info
 from gateway.server.visitor import Visitor
 
@@ -62,7 +62,7 @@ class Repeats:
         self._ordering: dict[tuple[TenantId, str], asyncio.Future[None]] = {}
 
     async def order(
-        self, order: Order, base: str, buy: Callable[[], Awaitable[tuple[Stream, bool]]]
+        self, order: Order, base: str, buy: Callable[[], Awaitable[tuple[AnyStream, bool]]]
     ) -> tuple[StreamInfo, bool]:
         """The document of what was ordered, and whether it was there already. Raises what `buy` does.
 
@@ -95,7 +95,7 @@ class Repeats:
 
     async def _again(self, order: Order, stream_id: StreamId, base: str) -> StreamInfo:
         try:
-            return stream_info(self._hub.get(order.tenant, stream_id), base)
+            return stream_info(await self._hub.find(order.tenant, stream_id), base)
         except RequestError:
             generation = await self._ledger.generation(order.tenant, stream_id)
         if generation is None:

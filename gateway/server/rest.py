@@ -18,7 +18,7 @@ from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.protocol.events import encode
 from gateway.protocol.messages import decode_create, decode_ticket
 from gateway.relay.hub import Hub
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
@@ -143,7 +143,7 @@ class Rest:
         # First, for it names the field that is wrong; nobody has the ticket until everything is right.
         minted = self._tenants.office.mint(tenant, wanted)
         if wanted.stream_id is not None:
-            self._hub.get(tenant, wanted.stream_id)
+            await self._hub.find(tenant, wanted.stream_id)
         self._tenants.check_page(tenant, wanted.origin)
         document = {"ticket": minted.token.reveal(), "expires_at": minted.ticket.expires_at}
         return answer(document, 201, {"Cache-Control": "no-store"})
@@ -159,7 +159,7 @@ class Rest:
         order = order_of(body, visitor.principal, abandon, self._config.upstream.model)
         order = replace(order, once=once_of(request.headers.getall(HEADER, []), body, visitor))
 
-        async def buy() -> tuple[Stream, bool]:
+        async def buy() -> tuple[AnyStream, bool]:
             await visitor.enter()
             return await bought(visitor, self._hub, self._tasks, order, self._config.quota.estimate_seconds)
 
@@ -171,26 +171,25 @@ class Rest:
 
     async def list(self, request: web.Request) -> web.Response:
         tenant = self._reception.owner(request).tenant
-        return answer(listed(self._hub, tenant, request.query, str(request.url.origin())))
+        return answer(await listed(self._hub, tenant, request.query, str(request.url.origin())))
 
     async def inspect(self, request: web.Request) -> web.Response:
-        stream = self._hub.get(self._reception.listener(request).principal.tenant, request.match_info["id"])
+        _, stream = await self._reception.listener(request)
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancels and waits for the bill; a stream that has ended already is answered as it is."""
-        stream = self._hub.get(self._reception.owner(request).tenant, request.match_info["id"])
-        stream.cancel()
-        await stream.wait()
+        stream = await self._hub.find(self._reception.owner(request).tenant, request.match_info["id"])
+        await stream.stop()
         return answer(stream_info(stream, str(request.url.origin())))
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         self._admission.check_newcomer()
-        return await self._audio.handle(request, self._reception.listener(request))
+        return await self._audio.handle(request, *await self._reception.listener(request))
 
     async def clip(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()
-        visitor = self._reception.listener(request)
+        visitor, stream = await self._reception.listener(request)
         if request.method != "HEAD":
             await visitor.enter()
-        return await self._clip.handle(request, visitor.principal)
+        return await self._clip.handle(request, stream)

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.config.schema import Config
@@ -19,12 +20,14 @@ from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
 from gateway.relay.audiences import Place
+from gateway.relay.channel import Channel
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order, RepeatedOrderError
+from gateway.relay.replica import AnyStream
 from gateway.relay.since import FromStart, SecondsAgo, Since
-from gateway.relay.stream import Stream, queued
-from gateway.relay.wishes import possible
+from gateway.relay.stream import queued
+from gateway.relay.wishes import Wished, possible
 from gateway.server.admission import Admission
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
@@ -36,8 +39,11 @@ from gateway.server.tickets import Permission
 from gateway.server.view import session_created, stream_info
 from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
+from transcode.spec import Wish
 
 logger = logging.getLogger("wavegate.session")
+
+_M = TypeVar("_M", bound=ClientMessage)
 
 # A listener that joins live gets this much of the past, so that a browser starts at once.
 LIVE_BURST_MS = 500
@@ -65,7 +71,7 @@ class Services:
         self.seats.check(tenant)
         if visitor.ticket is not None:
             if visitor.ticket.stream_id is not None:
-                self.hub.get(tenant, visitor.ticket.stream_id)
+                await self.hub.find(tenant, visitor.ticket.stream_id)
             await visitor.enter()
             # Others have come meanwhile.
             self.seats.check(tenant)
@@ -165,15 +171,22 @@ class ClientSession:
             message = self._waiting.popleft()
             try:
                 self._state.accept(message)
-                if isinstance(message, messages.StreamCreate):
-                    self._worker = self._services.tasks.create_task(self._create(message), name=f"create {self.id}")
-                    return
-                if isinstance(message, messages.Authenticate) and message.ticket is not None:
-                    self._worker = self._services.tasks.create_task(self._let_in(message), name=f"let in {self.id}")
+                if (work := self._long(message)) is not None:
+                    self._worker = self._services.tasks.create_task(work, name=f"{type(message).__name__} {self.id}")
                     return
                 self._carry_out(message)
             except WavegateError as error:
                 self._refuse(error, getattr(message, "ref", None))
+
+    def _long(self, message: ClientMessage) -> Coroutine[Any, Any, None] | None:
+        """What has to wait for somebody before it is done."""
+        if isinstance(message, messages.StreamCreate):
+            return self._doing(message, self._create)
+        if self._elsewhere(message):
+            return self._doing(message, self._reach)
+        if isinstance(message, messages.Authenticate) and message.ticket is not None:
+            return self._let_in(message)
+        return None
 
     def _carry_out(self, message: ClientMessage) -> None:
         if isinstance(message, messages.Ping):
@@ -182,7 +195,8 @@ class ClientSession:
             self._authenticate(message)
         elif isinstance(message, messages.StreamAttach):
             self._known.check(Permission.LISTEN, message.stream_id)
-            self._attach(self._stream(message.stream_id), message)
+            stream = self._stream(message.stream_id)
+            self._attach(stream, self._existing(stream, message), message)
         elif isinstance(message, messages.StreamDetach):
             if message.stream_id not in self._attached:
                 raise RequestError("stream_not_found", "This session is not attached to it.", param="stream_id")
@@ -192,40 +206,66 @@ class ClientSession:
             self._known.check_owner()
             self._stream(message.stream_id).cancel()
 
-    async def _create(self, message: messages.StreamCreate) -> None:
+    def _elsewhere(self, message: ClientMessage) -> TypeGuard[messages.StreamAttach | messages.StreamCancel]:
+        """Whether another node has to be asked before this can be done."""
+        if not isinstance(message, messages.StreamAttach | messages.StreamCancel):
+            return False
+        return not self._services.hub.owns(message.stream_id)
+
+    async def _doing(self, message: _M, work: Callable[[_M], Awaitable[None]]) -> None:
+        """Carries out what has to wait for somebody, and then what has come meanwhile."""
         try:
-            self._services.admission.check_order()
-            principal = self._known.principal
-            abandon = self._services.tenants.abandon(principal.tenant)
-            order = order_of(message, principal, abandon, self._services.config.upstream.model)
-            self._checked(message)
-            with self._services.hub.place(principal.tenant) as place:
-                stream = await self._ordered(order, message)
-                self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
-                if self._connection.conversation is self:
-                    self._attach(stream, message, place)
+            await work(message)
         except WavegateError as error:
-            self._refuse(error, message.ref)
+            self._refuse(error, getattr(message, "ref", None))
         except Exception:
-            logger.exception("session %s could not create a stream", self.id)
-            self._refuse(ServiceError("internal", "Something went wrong in the gateway."), message.ref)
+            logger.exception("session %s could not carry out %s", self.id, type(message).__name__)
+            self._refuse(
+                ServiceError("internal", "Something went wrong in the gateway."), getattr(message, "ref", None)
+            )
         finally:
             self._worker = None
             self._work()
 
-    async def _ordered(self, order: Order, message: messages.StreamCreate) -> Stream:
+    async def _reach(self, message: messages.StreamAttach | messages.StreamCancel) -> None:
+        """Does it with a stream of another node."""
+        hub, tenant = self._services.hub, self._known.principal.tenant
+        if isinstance(message, messages.StreamCancel):
+            self._known.check_owner()
+            await (await hub.find(tenant, message.stream_id)).stop()
+            return
+        self._known.check(Permission.LISTEN, message.stream_id)
+        stream = await hub.find(tenant, message.stream_id)
+        channel = await self._obtain(stream, message)
+        if self._connection.conversation is self:
+            self._attach(stream, channel, message)
+
+    async def _create(self, message: messages.StreamCreate) -> None:
+        self._services.admission.check_order()
+        principal = self._known.principal
+        abandon = self._services.tenants.abandon(principal.tenant)
+        order = order_of(message, principal, abandon, self._services.config.upstream.model)
+        self._checked(message)
+        with self._services.hub.place(principal.tenant) as place:
+            stream = await self._ordered(order, message)
+            self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
+            if self._connection.conversation is self:
+                channel = await self._obtain(stream, message)
+                self._attach(stream, channel, message, place)
+
+    async def _ordered(self, order: Order, message: messages.StreamCreate) -> AnyStream:
         """Buys, but not what was bought under this key before. Raises WavegateError."""
         given = () if message.idempotency_key is None else (message.idempotency_key,)
         order = replace(order, once=once_of(given, message.body, self._known))
         hub, tasks, estimate = self._services.hub, self._services.tasks, self._services.config.quota.estimate_seconds
 
-        async def buy() -> tuple[Stream, bool]:
+        async def buy() -> tuple[AnyStream, bool]:
             return await bought(self._known, hub, tasks, order, estimate)
 
         info, _ = await self._services.repeats.order(order, self._base, buy)
         stream_id = StreamId(info.id)
         try:
-            return hub.get(order.tenant, stream_id)
+            return await hub.find(order.tenant, stream_id)
         except RequestError:
             raise RepeatedOrderError(stream_id) from None
 
@@ -277,7 +317,7 @@ class ClientSession:
         assert self._visitor is not None
         return self._visitor
 
-    def _stream(self, stream_id: str) -> Stream:
+    def _stream(self, stream_id: str) -> AnyStream:
         return self._services.hub.get(self._known.principal.tenant, stream_id)
 
     def _checked(self, message: messages.StreamCreate | messages.StreamAttach) -> tuple[Since, OnLag]:
@@ -288,14 +328,30 @@ class ClientSession:
             raise RequestError("invalid_request", "on_lag is `complete` or `live`.", param="on_lag")
         return since_of(message), OnLag(message.on_lag)
 
-    def _attach(
-        self, stream: Stream, message: messages.StreamCreate | messages.StreamAttach, place: Place | None = None
-    ) -> None:
-        since, on_lag = self._checked(message)
+    def _wished(self, stream: AnyStream, message: messages.StreamCreate | messages.StreamAttach) -> list[Wished]:
+        """The formats that would be heard, best first. Raises RequestError."""
+        self._checked(message)
         if stream.id in self._attached:
             raise RequestError("already_attached", "This session hears that stream already.", param="stream_id")
         wished = wishes(message.format)
-        channel = stream.renditions.channel(possible(wished)) if wished else stream.native
+        return possible(wished) if wished else [Wished(stream.native.format, Wish())]
+
+    def _existing(self, stream: AnyStream, message: messages.StreamAttach) -> Channel:
+        """The channel of a stream that is this node's own. Raises WavegateError."""
+        return stream.renditions.channel(self._wished(stream, message))
+
+    async def _obtain(self, stream: AnyStream, message: messages.StreamCreate | messages.StreamAttach) -> Channel:
+        """The channel of a stream, wherever that is made. Raises WavegateError."""
+        return await stream.obtain(self._wished(stream, message), since_of(message))
+
+    def _attach(
+        self,
+        stream: AnyStream,
+        channel: Channel,
+        message: messages.StreamCreate | messages.StreamAttach,
+        place: Place | None = None,
+    ) -> None:
+        since, on_lag = self._checked(message)
         attachment = Attachment(self._connection, stream, message.framing, message.ref, self._ended)
         listener, recovered = self._services.hub.attach(stream, channel, attachment, since, on_lag, place)
         attachment.resumed(recovered)

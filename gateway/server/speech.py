@@ -17,12 +17,12 @@ from gateway.errors import RequestError, WavegateError
 from gateway.model import StreamId
 from gateway.protocol.openai import ModelList, SpeechBody, decode_speech
 from gateway.relay.audiences import Place
+from gateway.relay.channel import Channel
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order, RepeatedOrderError
+from gateway.relay.replica import AnyStream
 from gateway.relay.since import FromStart
-from gateway.relay.stream import Stream
-from gateway.relay.wishes import Wished
 from gateway.server.admission import Admission
 from gateway.server.auth import Tenants
 from gateway.server.connections import Connections
@@ -116,43 +116,46 @@ class SpeechDoor:
                 response = refusal(_final(stream.error))
                 response.headers.update(always)
                 return response
-            return self._answered(request, visitor, stream, said, wished, always, place)
+            channel = await stream.obtain(wished)
+            return self._answered(request, visitor, stream, channel, said, always, place)
 
-    async def _ordered(self, request: web.Request, order: Order, visitor: Visitor, name: Name) -> tuple[Stream, bool]:
+    async def _ordered(
+        self, request: web.Request, order: Order, visitor: Visitor, name: Name
+    ) -> tuple[AnyStream, bool]:
         """The stream, and whether it was bought before. Raises WavegateError."""
         tries = tries_of(request.headers)
         if tries is None or order.once is not None:
             return await self._bought(request, order, visitor)
         async with self._retries.turn(name):
-            again = self._bought_before(order, name) if tries else None
+            again = await self._bought_before(order, name) if tries else None
             if again is not None:
                 return again, True
             stream, there = await self._bought(request, order, visitor)
             self._retries.remember(name, stream.id)
             return stream, there
 
-    async def _bought(self, request: web.Request, order: Order, visitor: Visitor) -> tuple[Stream, bool]:
+    async def _bought(self, request: web.Request, order: Order, visitor: Visitor) -> tuple[AnyStream, bool]:
         """The stream, and whether it was bought before under this key. Raises WavegateError."""
 
-        async def buy() -> tuple[Stream, bool]:
+        async def buy() -> tuple[AnyStream, bool]:
             await visitor.enter()
             return await bought(visitor, self._hub, self._tasks, order, self._config.quota.estimate_seconds)
 
         info, there = await self._repeats.order(order, str(request.url.origin()), buy)
         stream_id = StreamId(info.id)
         try:
-            stream = self._hub.get(order.tenant, stream_id)
+            stream = await self._hub.find(order.tenant, stream_id)
         except RequestError:
             raise RepeatedOrderError(stream_id) from None
         return stream, there
 
-    def _bought_before(self, order: Order, name: Name) -> Stream | None:
+    async def _bought_before(self, order: Order, name: Name) -> AnyStream | None:
         """What this very order has bought, as its sender says; None if that was nothing."""
         stream_id = self._retries.known(name)
         if stream_id is None:
             return None
         try:
-            stream = self._hub.get(order.tenant, stream_id)
+            stream = await self._hub.find(order.tenant, stream_id)
         except RequestError:
             return None
         # One that has failed before its first sound has cost nothing: it may be tried again.
@@ -162,13 +165,12 @@ class SpeechDoor:
         self,
         request: web.Request,
         visitor: Visitor,
-        stream: Stream,
+        stream: AnyStream,
+        channel: Channel,
         said: SpeechBody,
-        wished: list[Wished],
         always: dict[str, str],
         place: Place,
     ) -> web.StreamResponse:
-        channel = stream.renditions.channel(wished)
         joined: list[Listener] = []
 
         def leave() -> None:

@@ -16,7 +16,7 @@ from gateway.errors import ServiceError
 from gateway.model import GenerationRequest, Principal, Status, StreamId
 from gateway.protocol import events
 from gateway.relay.outcome import Bill
-from gateway.relay.stream import Stream
+from gateway.relay.replica import AnyStream
 
 
 def usage(bill: Bill) -> events.Usage:
@@ -25,7 +25,7 @@ def usage(bill: Bill) -> events.Usage:
     return events.Usage(round(bill.seconds, 3), bill.settled, characters)
 
 
-def stream_info(stream: Stream, base: str) -> events.StreamInfo:
+def stream_info(stream: AnyStream, base: str) -> events.StreamInfo:
     """StreamInfo of the contract; `base` is the gateway's address as the client wrote it (http://host:port)."""
     return events.StreamInfo(
         id=stream.id,

@@ -95,7 +95,7 @@ class HlsPlace:
         """A stream whose song is whole, in AAC, too, and that somebody plays."""
         stream = await self.stream()
         await self.get(stream)
-        await within(stream.heard())
+        await within(stream.ended())
         return stream
 
     def url(self, stream: Stream, name: str = "index.m3u8") -> str:

@@ -318,7 +318,8 @@ async def audio_place(
         door = AudioDoor(room.hub, connections, Clock(), **options)
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await door.handle(request, visitor or Visitor(Principal(TENANT, "k"), MemoryUses()))
+            stream = await room.hub.find(TENANT, request.match_info["id"])
+            return await door.handle(request, visitor or Visitor(Principal(TENANT, "k"), MemoryUses()), stream)
 
         async with served(web.get("/v1/streams/{id}/audio.{ext}", handle)) as port:
             yield AudioPlace(port, room, connections)

@@ -17,9 +17,9 @@ from aiohttp import web
 from gateway.errors import AccessError, RequestError
 from gateway.relay.hub import Hub
 from gateway.relay.listener import OnLag
+from gateway.relay.replica import AnyStream
 from gateway.relay.segments import Segment, Segments
 from gateway.relay.since import FromStart
-from gateway.relay.stream import Stream
 from gateway.relay.wishes import Wished, possible
 from gateway.server.admission import Admission
 from gateway.server.auth import Tenants, credentials, page_of
@@ -81,7 +81,7 @@ class HlsDoor:
     async def index(self, request: web.Request) -> web.Response:
         """The playlist; held while it has too few segments to begin with."""
         if _only_looks(request):
-            segments = self._look(request)
+            segments = await self._look(request)
             if request.method != "HEAD":
                 return answers.beginning_of_playlist(_PROBED)
             # Of what is not made nobody knows how long it will be.
@@ -99,7 +99,7 @@ class HlsDoor:
     async def init(self, request: web.Request) -> web.Response:
         """What a decoder needs before any segment."""
         if _only_looks(request):
-            segments = self._look(request)
+            segments = await self._look(request)
         else:
             playback = await self._playback(request)
             segments = playback.segments
@@ -115,7 +115,7 @@ class HlsDoor:
             raise _nothing_there()
         number, playback = int(request.match_info["number"]), None
         if _only_looks(request):
-            segments = self._look(request)
+            segments = await self._look(request)
         else:
             playback = await self._playback(request, number)
             segments = playback.segments
@@ -169,18 +169,17 @@ class HlsDoor:
     async def _begin(self, request: web.Request, key: bytes, number: int) -> Playback:
         """A mistake costs no use. Raises WavegateError, and why there is no sound."""
         self._admission.check_newcomer()
-        visitor, wished = self._reception.listener(request), _wished(request)
-        tenant, stream_id = visitor.principal.tenant, request.match_info["id"]
-        stream = self._hub.get(tenant, stream_id)
+        visitor, stream = await self._reception.listener(request)
+        wished, tenant, stream_id = _wished(request), stream.tenant, stream.id
         _check_sound(stream)
-        channel = stream.renditions.channel(wished)
+        channel = await stream.obtain(wished)
         if number and not _comes(stream, Segments.of(channel), number):
             raise _nothing_there()
         self._hub.check_listeners(tenant)
         await visitor.enter()
         # It may have gone meanwhile, and others may have come.
         stream = self._hub.get(tenant, stream_id)
-        channel = stream.renditions.channel(wished)
+        channel = await stream.obtain(wished)
         presence = Presence()
         listener, _ = self._hub.attach(stream, channel, presence, FromStart(), OnLag.COMPLETE)
         listener.join()
@@ -201,7 +200,7 @@ class HlsDoor:
             self.playbacks.end(playback)
             raise outcome.error
 
-    def _look(self, request: web.Request) -> Segments | None:
+    async def _look(self, request: web.Request) -> Segments | None:
         """What is there for one who is no listener: it costs nothing, and nothing is begun. None where nothing is made.
 
         Raises AccessError, RequestError, and why there is no sound.
@@ -211,10 +210,9 @@ class HlsDoor:
         if playback is not None:
             self._check(request, playback)
             return playback.segments
-        tenant = self._reception.listener(request).principal.tenant
-        stream = self._hub.get(tenant, request.match_info["id"])
+        _, stream = await self._reception.listener(request)
         _check_sound(stream)
-        channel = stream.renditions.existing(_wished(request))
+        channel = await stream.look(_wished(request))
         return Segments.of(channel) if channel is not None else None
 
 
@@ -242,13 +240,13 @@ def _query(request: web.Request) -> str:
     return f"?{query}" if query else ""
 
 
-def _check_sound(stream: Stream) -> None:
+def _check_sound(stream: AnyStream) -> None:
     """Raises why there is none."""
-    if stream.error is not None and stream.native.end == 0:
+    if stream.error is not None and stream.silent:
         raise stream.error
 
 
-def _comes(stream: Stream, segments: Segments, number: int) -> bool:
+def _comes(stream: AnyStream, segments: Segments, number: int) -> bool:
     """Whether a segment is there or is on its way: the next one, or one of which the sound has come already."""
     return number <= segments.made or number * _SHORTEST_SECONDS <= stream.received_seconds
 

@@ -17,8 +17,8 @@ from gateway.errors import ServiceError
 from gateway.model import Principal
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener
+from gateway.relay.replica import AnyStream
 from gateway.relay.segments import Segments
-from gateway.relay.stream import Stream
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.hls.presence import Presence
 from gateway.server.tickets import Ticket
@@ -73,7 +73,7 @@ class Playback:
         key: bytes,
         principal: Principal,
         ticket: Ticket | None,
-        stream: Stream,
+        stream: AnyStream,
         listener: Listener,
         presence: Presence,
         segments: Segments,

@@ -51,7 +51,7 @@ async def test_of_many_at_once_one_pays(house: House) -> None:
         assert len({stream.id for stream, _ in answers}) == 1
         assert sum(not there for _, there in answers) == 1
         assert len(house.ledger.reserved) == 1
-        assert not house.hub._ordering
+        assert not house.hub._songs._ordering
 
 
 async def test_who_waited_for_an_order_that_was_refused_orders(house: House) -> None:
@@ -79,7 +79,7 @@ async def test_who_orders_first_and_leaves_holds_nobody_up(house: House) -> None
     house.ledger.reserve = slowly  # type: ignore[method-assign] # the same, slower
     async with house.hub:
         first, second = (asyncio.create_task(house.hub.order(Order(BUYER, song(), share=True))) for _ in range(2))
-        await until(lambda: len(house.hub._ordering) == 1)
+        await until(lambda: len(house.hub._songs._ordering) == 1)
         first.cancel()
         await until(first.cancelled)
         gate.set()
@@ -102,7 +102,7 @@ async def test_what_is_not_whole_is_bought_again(how: str) -> None:
         if how == "forgotten":
             house.time.at += 60.0
             house.hub.forget()
-            assert not house.hub._songs
+            assert not house.hub._songs._newest
         second, there = await house.hub.order(Order(BUYER, song(), share=True))
         assert (there, second is first) == (False, False)
 

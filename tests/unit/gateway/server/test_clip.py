@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import ServiceError, UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent
+from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.relay.order import Order
 from gateway.server.clip import ClipDoor
 from tests.support.relay import BUYER, TENANT, ScriptedSource, mp3_frames, song, wav, within
@@ -51,10 +51,10 @@ async def place(
 ) -> AsyncIterator[Place]:
     async with services(ScriptedSource(*steps)) as room:
         scissors = Scissors(refusal)
-        door = ClipDoor(room.hub, scissors)
+        door = ClipDoor(scissors)
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await door.handle(request, Principal(TENANT, "k"))
+            return await door.handle(request, await room.hub.find(TENANT, request.match_info["id"]))
 
         stream = await room.hub.create(Order(BUYER, song(form=form)))
         route = web.get("/v1/streams/{id}/clip.{ext}", handle)

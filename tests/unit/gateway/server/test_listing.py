@@ -45,9 +45,9 @@ class Shelf:
             await stream.wait()
             del self.room.hub._streams[stream.id]
 
-    def page(self, text: str = "") -> StreamPage:
+    async def page(self, text: str = "") -> StreamPage:
         query = MultiDict(part.partition("=")[::2] for part in text.split("&") if part)
-        return listed(self.room.hub, TENANT, query, BASE)
+        return await listed(self.room.hub, TENANT, query, BASE)
 
 
 @asynccontextmanager
@@ -67,9 +67,9 @@ def ids(page: StreamPage) -> list[str]:
 async def test_a_short_list_is_one_page() -> None:
     """Newest first, of this tenant alone; nothing follows."""
     async with shelf() as there:
-        assert there.page() == StreamPage([], has_more=False, next=None)
+        assert await there.page() == StreamPage([], has_more=False, next=None)
         made = await there.add(3)
-        page = there.page()
+        page = await there.page()
         assert ids(page) == [stream.id for stream in reversed(made)]
         assert (page.has_more, page.next) == (False, None)
         assert page.streams[0].urls.ws == "ws://gateway.test/v1/ws"
@@ -78,12 +78,12 @@ async def test_a_short_list_is_one_page() -> None:
 async def test_a_long_list_comes_in_pages_of_fifty() -> None:
     """Or as many as are asked for, up to a bound."""
     async with shelf(USUAL_ROWS + 1) as there:
-        first = there.page()
+        first = await there.page()
         assert (len(first.streams), first.has_more) == (USUAL_ROWS, True)
-        rest = there.page(f"after={first.next}")
+        rest = await there.page(f"after={first.next}")
         assert (len(rest.streams), rest.has_more, rest.next) == (1, False, None)
-        assert len(there.page(f"limit={MOST_ROWS}").streams) == USUAL_ROWS + 1
-        assert len(there.page("limit=1").streams) == 1
+        assert len((await there.page(f"limit={MOST_ROWS}")).streams) == USUAL_ROWS + 1
+        assert len((await there.page("limit=1")).streams) == 1
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.differing_executors])
@@ -101,7 +101,7 @@ async def test_pages_neither_repeat_nor_hide(moments: list[float], limit: int, n
         seen: list[str] = []
         cursor: str | None = ""
         while cursor is not None:
-            page = there.page(f"limit={limit}" + (f"&after={cursor}" if cursor else ""))
+            page = await there.page(f"limit={limit}" + (f"&after={cursor}" if cursor else ""))
             assert page.has_more == (page.next is not None)
             seen += ids(page)
             cursor = page.next
@@ -140,7 +140,7 @@ async def test_filters_hold_together() -> None:
             "created_after=86400&created_before=86401": first,
             "created_after=90000&created_before=80000": [],
         }.items():
-            assert ids(there.page(text)) == expected, text
+            assert ids(await there.page(text)) == expected, text
 
 
 def cursor(text: str) -> str:
@@ -180,7 +180,7 @@ async def test_a_bad_value_is_named(text: str, param: str) -> None:
     """400, whatever stands there; the value is not repeated."""
     async with shelf() as there:
         with pytest.raises(RequestError) as refused:
-            there.page(text)
+            await there.page(text)
         assert (refused.value.code, refused.value.param) == ("invalid_request", param)
         assert refused.value.handling.status == 400
 
@@ -188,7 +188,7 @@ async def test_a_bad_value_is_named(text: str, param: str) -> None:
 async def test_a_cursor_outlives_its_stream() -> None:
     """It is a place in the order: whoever is forgotten is not needed to go on."""
     async with shelf(3) as there:
-        page = there.page("limit=1")
-        everything = ids(there.page())
+        page = await there.page("limit=1")
+        everything = ids(await there.page())
         await there.forget(everything[0])
-        assert ids(there.page(f"limit=5&after={page.next}")) == everything[1:]
+        assert ids(await there.page(f"limit=5&after={page.next}")) == everything[1:]

@@ -119,8 +119,10 @@ async def test_owners_and_listeners() -> None:
         creator = ticket(tenants, allow=["create"])
         key = {"Authorization": f"Bearer {KEY}"}
         assert reception.owner(asking(**key)).tenant == "acme"
-        assert reception.listener(asking("/v1/x", stream.id, **key)).ticket is None
-        assert reception.listener(asking(f"/v1/x?ticket={mine}", stream.id)).principal.guest
+        assert (await reception.listener(asking("/v1/x", stream.id, **key)))[0].ticket is None
+        guest, heard = await reception.listener(asking(f"/v1/x?ticket={mine}", stream.id))
+        assert guest.principal.guest
+        assert heard is stream
         for code, request in (
             ("forbidden", asking(f"/v1/x?ticket={creator}", stream.id)),
             ("stream_not_found", asking(f"/v1/x?ticket={other}", stream.id)),
@@ -129,7 +131,7 @@ async def test_owners_and_listeners() -> None:
             ("missing_credentials", asking("/v1/x", stream.id)),
         ):
             with pytest.raises(WavegateError) as caught:
-                reception.listener(request)
+                await reception.listener(request)
             assert caught.value.code == code
         with pytest.raises(WavegateError) as caught:
             reception.owner(asking(f"/v1/x?ticket={mine}"))

@@ -48,7 +48,7 @@ async def door(
     """The routes of the door and a client of the tenant acme."""
     async with services(ScriptedSource(*steps), **options) as room:
         audio = AudioDoor(room.hub, Connections(room.config, Recorder(), Clock()), Clock())
-        clip = ClipDoor(room.hub, Scissors())
+        clip = ClipDoor(Scissors())
         books = VolatileLedger(room.tenants.limits, Rules(), Prices())
         usage, repeats = UsageDoor(books), Repeats(room.hub, books)
         reception = Reception(room.hub, room.tenants)

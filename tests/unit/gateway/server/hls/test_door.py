@@ -186,7 +186,7 @@ async def test_the_next_segment_is_waited_for() -> None:
         more.set()
         status, _, body = await within(asking)
         assert (status, len(body) > 1000) == (200, True)
-        await stream.heard()
+        await stream.ended()
         for name in ("5.m4s", "01.m4s", "-1.m4s", "x.m4s", "1234567890.m4s", "1e1.m4s", "%00.m4s"):
             assert code(await there.get(stream, name)) == (404, "not_found"), name
 
