@@ -21,15 +21,15 @@ from gateway.accounting import (
     Usage,
 )
 from gateway.config.schema import Limits
-from gateway.errors import RequestError
 from gateway.model import Status, StreamId, TenantId
 from gateway.quota import bucket, periods, policy
 from gateway.quota import entry as entries
 from gateway.quota.bucket import SECOND
 from gateway.quota.entry import Entry
+from gateway.quota.ledger import conflict
 from gateway.quota.policy import Rules, Standing
 from gateway.quota.prices import Prices
-from gateway.quota.store import Place, Remembered, Store
+from gateway.quota.store import Place, Remembered, Store, paged
 
 DAY = 86400 * SECOND
 
@@ -154,10 +154,7 @@ class Book:
         return Usage(totals, self._page(store, tenant, since, until, None, limit))
 
     def generations(self, store: Store, tenant: TenantId, since: float, until: float, after: str, limit: int) -> Page:
-        created_at, _, stream_id = after.partition(":")
-        if not (created_at.isascii() and created_at.isdecimal() and len(created_at) < 19):
-            raise RequestError("invalid_request", "This is not what a page of usage has given.", param="after")
-        return self._page(store, tenant, since, until, Place(int(created_at), stream_id), limit)
+        return self._page(store, tenant, since, until, Place.told(after), limit)
 
     # -- the parts of a step ---------------------------------------------------------------------------------------
 
@@ -175,8 +172,7 @@ class Book:
         if known is None or known.expires_at <= now:
             return None
         if known.request_hash != once.request_hash:
-            sentence = "This Idempotency-Key was used for another request: use a new one for a new request."
-            raise RequestError("idempotency_conflict", sentence, param="Idempotency-Key")
+            raise conflict()
         return known.stream_id
 
     def _estimate(self, store: Store, reservation: Reservation) -> int:
@@ -228,5 +224,4 @@ class Book:
         self, store: Store, tenant: TenantId, since: float, until: float, after: Place | None, limit: int
     ) -> Page:
         rows = store.page(tenant, int(since * SECOND), int(until * SECOND), after, limit + 1)
-        more = f"{rows[limit - 1].created_at}:{rows[limit - 1].stream_id}" if len(rows) > limit else None
-        return Page([entries.shown(row) for row in rows[:limit]], more)
+        return paged(rows, limit)

@@ -9,7 +9,22 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.accounting import Generation, Grant, Once, Page, Remaining, Reservation, Settlement, Traffic, Usage
+from gateway.errors import RequestError, ServiceError
 from gateway.model import StreamId, TenantId
+
+RETRY_SECONDS = 1.0
+
+
+def unavailable(what: str) -> ServiceError:
+    """The ledger cannot take a step now; `what` is said of it."""
+    sentence = f"The ledger {what}: nothing can be started or booked now. Try again in a moment."
+    return ServiceError("ledger_unavailable", sentence, retry_after=RETRY_SECONDS)
+
+
+def conflict() -> RequestError:
+    """The idempotency key stands for another request."""
+    sentence = "This Idempotency-Key was used for another request: use a new one for a new request."
+    return RequestError("idempotency_conflict", sentence, param="Idempotency-Key")
 
 
 class Ledger(Protocol):

@@ -64,15 +64,12 @@ def admit(limits: Limits, standing: Standing, wanted: int, minimum: int, now: in
     """Milliseconds to reserve, at most `wanted`. Raises LimitError; of several reasons, the one that lasts longest."""
     granted = grant(limits, standing.day, standing.month, wanted, minimum, now, now)
     if 0 < limits.egress_bytes_per_day <= standing.day.egress:
-        sentence = (
-            f"The {limits.egress_bytes_per_day} bytes that may be sent to this tenant's listeners a day are used up."
-        )
-        raise LimitError("quota_exceeded", sentence, retry_after=_seconds(periods.day_ends(now) - now))
-    _check_slots(limits, standing.held)
+        raise no_bytes(limits, now)
+    if 0 < limits.concurrent_streams <= standing.held:
+        raise no_slot(limits)
     wait = bucket.wait(standing.nth_start, now)
     if wait:
-        sentence = f"This tenant may start {limits.streams_per_minute} streams a minute, and has."
-        raise LimitError("rate_exceeded", sentence, retry_after=_seconds(wait))
+        raise no_start(limits, wait)
     return granted
 
 
@@ -89,22 +86,48 @@ def grant(limits: Limits, day: Used, month: Used, wanted: int, minimum: int, cre
 
     A minimum never asks for more than is wanted, nor than a limit that is smaller would ever give.
     """
-    for limit, used, name, ends in (
-        (limits.audio_seconds_per_month, month, "month", periods.month_ends),
-        (limits.audio_seconds_per_day, day, "day", periods.day_ends),
+    for limit, used, refusal in (
+        (limits.audio_seconds_per_month, month, no_seconds_this_month),
+        (limits.audio_seconds_per_day, day, no_seconds_today),
     ):
         if limit and limit * 1000 - used.audio < max(1, min(minimum, wanted, limit * 1000)):
-            sentence = f"The {limit} seconds of audio that this tenant may use a {name} are used up or reserved."
-            raise LimitError("quota_exceeded", sentence, retry_after=_seconds(max(0, ends(created_at) - now)))
+            raise refusal(limits, created_at, now)
     room = _room(limits, day, month)
     return wanted if room is None else min(wanted, room)
 
 
-def _check_slots(limits: Limits, held: int) -> None:
+# -- the refusals, as everybody words them who decides -----------------------------------------------------------------
+
+
+def no_seconds_this_month(limits: Limits, created_at: int, now: int) -> LimitError:
+    return _no_seconds(limits.audio_seconds_per_month, "month", periods.month_ends(created_at) - now)
+
+
+def no_seconds_today(limits: Limits, created_at: int, now: int) -> LimitError:
+    """Of the day of `created_at`, which may be over."""
+    return _no_seconds(limits.audio_seconds_per_day, "day", periods.day_ends(created_at) - now)
+
+
+def no_bytes(limits: Limits, now: int) -> LimitError:
+    sentence = f"The {limits.egress_bytes_per_day} bytes that may be sent to this tenant's listeners a day are used up."
+    return LimitError("quota_exceeded", sentence, retry_after=_seconds(periods.day_ends(now) - now))
+
+
+def no_slot(limits: Limits) -> LimitError:
     limit = limits.concurrent_streams
-    if limit and held >= limit:
-        sentence = f"All {limit} streams this tenant may run at once are running: wait for one to end, or cancel one."
-        raise LimitError("concurrency_exceeded", sentence, retry_after=CONCURRENCY_RETRY_SECONDS)
+    sentence = f"All {limit} streams this tenant may run at once are running: wait for one to end, or cancel one."
+    return LimitError("concurrency_exceeded", sentence, retry_after=CONCURRENCY_RETRY_SECONDS)
+
+
+def no_start(limits: Limits, wait: int) -> LimitError:
+    """For `wait` microseconds."""
+    sentence = f"This tenant may start {limits.streams_per_minute} streams a minute, and has."
+    return LimitError("rate_exceeded", sentence, retry_after=_seconds(wait))
+
+
+def _no_seconds(limit: int, name: str, wait: int) -> LimitError:
+    sentence = f"The {limit} seconds of audio that this tenant may use a {name} are used up or reserved."
+    return LimitError("quota_exceeded", sentence, retry_after=_seconds(max(0, wait)))
 
 
 def _room(limits: Limits, day: Used, month: Used) -> int | None:

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.errors import ServiceError, WavegateError
+from gateway.quota.ledger import unavailable
 from gateway.quota.sqlite_store import SqliteStore
 
 logger = logging.getLogger("wavegate.ledger")
@@ -28,7 +29,6 @@ Step = Callable[[SqliteStore], T]
 # Steps in one transaction. CPU for a reservation with its bill: 361 µs one by one, 164 in eights, 149 in 32s, 134 in
 # 128s, 137 in 512s; more would only make the first ones wait.
 MOST_TOGETHER = 128
-RETRY_SECONDS = 1.0
 
 _WHAT_IT_IS = {
     sqlite3.SQLITE_BUSY: "is locked by another program",
@@ -180,12 +180,6 @@ class SqliteThread:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
-
-
-def unavailable(what: str) -> ServiceError:
-    """The ledger cannot take a step now; `what` is said of it."""
-    sentence = f"The ledger {what}: nothing can be started or booked now. Try again in a moment."
-    return ServiceError("ledger_unavailable", sentence, retry_after=RETRY_SECONDS)
 
 
 def _explain(trouble: Exception) -> ServiceError:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from gateway.accounting import Totals
+from gateway.accounting import Page, Totals
+from gateway.errors import RequestError
 from gateway.model import StreamId, TenantId
-from gateway.quota.entry import Entry
+from gateway.quota.entry import Entry, shown
 from gateway.quota.policy import Used
 
 # How many completed generations an estimate is learned from.
@@ -32,6 +33,20 @@ class Place(NamedTuple):
 
     created_at: int
     stream_id: str
+
+    @classmethod
+    def told(cls, after: str) -> "Place":
+        """From what a page has given. Raises RequestError when none has."""
+        created_at, _, stream_id = after.partition(":")
+        if not (created_at.isascii() and created_at.isdecimal() and len(created_at) < 19):
+            raise RequestError("invalid_request", "This is not what a page of usage has given.", param="after")
+        return cls(int(created_at), stream_id)
+
+
+def paged(rows: Sequence[Entry], limit: int) -> Page:
+    """The first `limit` of these as they are shown, and what to ask for the others with."""
+    more = f"{rows[limit - 1].created_at}:{rows[limit - 1].stream_id}" if len(rows) > limit else None
+    return Page([shown(row) for row in rows[:limit]], more)
 
 
 class Store(Protocol):

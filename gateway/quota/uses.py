@@ -21,7 +21,8 @@ MOST_TICKETS = 1_000_000
 
 
 class Uses(Protocol):
-    """A store of uses. Every method may raise ServiceError `overloaded`: then nothing may be granted."""
+    """A store of uses. Every method may raise ServiceError, `overloaded` or `cluster_unavailable`: then nothing may be
+    granted."""
 
     async def spend(self, ticket_id: bytes, limit: int, expires_at: float) -> bool:
         """Spends one of `limit` uses (1 or more); False when none is left. `expires_at` is in Unix seconds."""

@@ -1,13 +1,12 @@
-"""What everybody may expect of the ledger, in memory and on SQLite alike: one generation after the other.
+"""What everybody may expect of the ledger, in memory, on SQLite and on Redis alike: one generation after the other.
 
 Invariant under test: a reservation is checked against every limit at once and given back to the millisecond; what is
 settled is settled once; a lease that ends returns its slot. Races are elsewhere.
 It must not know a store: it asks as the hub and the doors do.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -29,12 +28,14 @@ from tests.support.ledger import (
     ended,
     once,
     order,
+    place_for,
     refused,
     row,
     some,
     stream,
     used,
 )
+from tests.support.redis import standing_redis
 
 TENANT = ACME.tenant
 
@@ -44,10 +45,16 @@ def clock() -> Time:
     return Time()
 
 
+@pytest.fixture(scope="module")
+def redis_url(need: Callable[[str], str]) -> Iterator[str]:
+    with standing_redis(need("redis-server")) as url:
+        yield url
+
+
 @pytest.fixture(params=FORMS)
-async def make(request: pytest.FixtureRequest, tmp_path: Path, clock: Time) -> AsyncIterator[Ledgers]:
+async def make(request: pytest.FixtureRequest, clock: Time) -> AsyncIterator[Ledgers]:
     """`await make(some(...))` is an open ledger with these limits."""
-    ledgers = Ledgers(request.param, tmp_path, clock)
+    ledgers = Ledgers(request.param, await place_for(request, request.param), clock)
     yield ledgers
     await ledgers.close()
 

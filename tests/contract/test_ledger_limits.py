@@ -1,13 +1,12 @@
-"""What everybody may expect of the ledger's limits, in memory and on SQLite alike.
+"""What everybody may expect of the ledger's limits, in memory, on SQLite and on Redis alike.
 
 Invariant under test: each limit refuses by its name, until the exact moment at which it gives way; a refusal takes
 nothing, and a song that outgrows its reservation gets what is left and no more.
 It must not know a store: it asks as the hub does.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -26,12 +25,14 @@ from tests.support.ledger import (
     ended,
     once,
     order,
+    place_for,
     refused,
     row,
     some,
     stream,
     used,
 )
+from tests.support.redis import standing_redis
 
 TENANT = ACME.tenant
 
@@ -41,10 +42,16 @@ def clock() -> Time:
     return Time()
 
 
+@pytest.fixture(scope="module")
+def redis_url(need: Callable[[str], str]) -> Iterator[str]:
+    with standing_redis(need("redis-server")) as url:
+        yield url
+
+
 @pytest.fixture(params=FORMS)
-async def make(request: pytest.FixtureRequest, tmp_path: Path, clock: Time) -> AsyncIterator[Ledgers]:
+async def make(request: pytest.FixtureRequest, clock: Time) -> AsyncIterator[Ledgers]:
     """`await make(some(...))` is an open ledger with these limits."""
-    ledgers = Ledgers(request.param, tmp_path, clock)
+    ledgers = Ledgers(request.param, await place_for(request, request.param), clock)
     yield ledgers
     await ledgers.close()
 

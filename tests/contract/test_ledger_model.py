@@ -1,16 +1,17 @@
-"""The ledger in memory and on SQLite against a plain model that adds its rows up again for every answer.
+"""The ledger in memory, on SQLite and on Redis against a plain model that adds its rows up again for every answer.
 
-Invariant under test: whatever is asked in whatever order, with time going forwards and backwards, both answer as the
+Invariant under test: whatever is asked in whatever order, with time going forwards and backwards, each answers as the
 model does, and what is held and used is what the rows say.
 It must not know a store.
 """
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -19,7 +20,10 @@ from gateway.accounting import Grant
 from gateway.config.schema import Limits
 from gateway.model import Principal, Status
 from gateway.quota.policy import Rules
-from tests.support.ledger import ACME, DAY, FORMS, NOON, OTHER, Model, Time, answer, ended, new_ledger, order, stream
+from gateway.redis.connection import Redis
+from tests.support.ledger import ACME, DAY, NOON, OTHER, Time, answer, ended, new_ledger, order, stream
+from tests.support.ledger_model import Model
+from tests.support.redis import standing_redis
 
 RULES = Rules(lease_seconds=60.0, default_estimate_seconds=40.0, minimum_seconds=10.0)
 # Near the end of a day and of a month, so that both turn over.
@@ -30,6 +34,11 @@ seconds = st.integers(0, 60).map(float)
 
 
 class Ledgers(RuleBasedStateMachine):
+    forms: ClassVar[tuple[str, ...]] = ("memory", "sqlite")
+
+    def place(self) -> Path | str:
+        return Path(self.folder.name)
+
     @initialize(slots=st.integers(0, 3), rate=st.integers(0, 3), day=st.sampled_from([0, 5, 90, 200]))
     def build(self, slots: int, rate: int, day: int) -> None:
         self.runner = asyncio.Runner()
@@ -42,7 +51,7 @@ class Ledgers(RuleBasedStateMachine):
             audio_seconds_per_month=day * 3 // 2,
         )
         self.model = Model(limits, RULES, self.clock)
-        self.ledgers = [new_ledger(form, Path(self.folder.name), limits, RULES, self.clock) for form in FORMS]
+        self.ledgers = [new_ledger(form, self.place(), limits, RULES, self.clock) for form in self.forms]
         for ledger in self.ledgers:
             self.run(ledger.open())
 
@@ -50,7 +59,7 @@ class Ledgers(RuleBasedStateMachine):
         return self.runner.run(asked)
 
     def agree(self, expected: object, *asked: Coroutine[Any, Any, object]) -> None:
-        assert [self.run(answer(one)) for one in asked] == [expected] * len(FORMS)
+        assert [self.run(answer(one)) for one in asked] == [expected] * len(self.forms)
 
     @rule(number=numbers, who=st.sampled_from([ACME, OTHER]))
     def reserve(self, number: int, who: Principal) -> None:
@@ -128,3 +137,30 @@ class Ledgers(RuleBasedStateMachine):
 
 Ledgers.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestLedgers = Ledgers.TestCase
+
+
+class SharedLedgers(Ledgers):
+    forms = ("redis",)
+    url: ClassVar[str]
+
+    def place(self) -> Path | str:
+        async def empty() -> None:
+            async with Redis(self.url) as redis:
+                await redis.call("FLUSHALL")
+
+        self.run(empty())
+        return self.url
+
+
+@pytest.fixture(scope="module")
+def redis_url(need: Callable[[str], str]) -> Iterator[str]:
+    with standing_redis(need("redis-server")) as url:
+        SharedLedgers.url = url
+        yield url
+
+
+@pytest.mark.usefixtures("redis_url")
+class TestSharedLedgers(SharedLedgers.TestCase):  # type: ignore[misc]  # hypothesis makes it, without a type
+    """Each answer is a way to a server and back, so there are fewer."""
+
+    settings = settings(max_examples=15, stateful_step_count=40, deadline=None)

@@ -1,4 +1,4 @@
-"""The ledger when everybody asks at once: tasks, threads with loops of their own, and processes; and when it is killed.
+"""The ledger when everybody asks at once: tasks, threads with loops, processes and nodes; and when it is killed.
 
 Invariant under test: room for ten is given to exactly ten, however many ask and from wherever; what a ledger has said
 is settled is there after kill -9, and no slot outlives its lease. Every wait is bounded, and nothing waits for time.
@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from gateway.quota.sqlite import SqliteLedger
 from tests.support.ledger import (
     ACME,
     FORMS,
-    FREE,
     PRICES,
     RULES,
     Nursery,
@@ -34,8 +33,10 @@ from tests.support.ledger import (
     new_ledger,
     once,
     order,
+    place_for,
     stream,
 )
+from tests.support.redis import standing_redis
 
 Start = Callable[..., Any]
 ROOM = 10
@@ -49,6 +50,12 @@ LIMITED = {
 }
 
 
+@pytest.fixture(scope="module")
+def redis_url(need: Callable[[str], str]) -> Iterator[str]:
+    with standing_redis(need("redis-server")) as url:
+        yield url
+
+
 async def granted(ledger: Ledger, numbers: range) -> int:
     """How many of these get what they ask for when all ask at once."""
     answers = await asyncio.gather(*(ledger.reserve(order(number)) for number in numbers), return_exceptions=True)
@@ -59,11 +66,11 @@ async def granted(ledger: Ledger, numbers: range) -> int:
 
 @ONE_LOOP
 @pytest.mark.parametrize("limit", LIMITED)
-@pytest.mark.parametrize(("form", "times"), [("memory", 334), ("sqlite", 6)])
-async def test_two_hundred_ask_for_ten(form: str, times: int, limit: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "times"), [("memory", 334), ("sqlite", 6), ("redis", 2)])
+async def test_two_hundred_ask_for_ten(form: str, times: int, limit: str, request: pytest.FixtureRequest) -> None:
     """Exactly ten get it, every time, whichever limit it is: a thousand times in all."""
     clock = Time()
-    ledger = new_ledger(form, tmp_path, LIMITED[limit], now=clock)
+    ledger = new_ledger(form, await place_for(request, form), LIMITED[limit], now=clock)
     await ledger.open()
     for turn in range(times):
         numbers = range(turn * 200, turn * 200 + 200)
@@ -75,9 +82,9 @@ async def test_two_hundred_ask_for_ten(form: str, times: int, limit: str, tmp_pa
 
 @ONE_LOOP
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_bill_makes_room_for_exactly_one(form: str, tmp_path: Path) -> None:
+async def test_a_bill_makes_room_for_exactly_one(form: str, request: pytest.FixtureRequest) -> None:
     """While bills and reservations cross, there are never more than the limit, and in the end exactly as many."""
-    ledger = new_ledger(form, tmp_path, LIMITED["slots"])
+    ledger = new_ledger(form, await place_for(request, form), LIMITED["slots"])
     await ledger.open()
     assert await granted(ledger, range(200)) == ROOM
     rows = (await ledger.usage(ACME.tenant, 0.0, 1e10)).page.generations
@@ -92,9 +99,9 @@ async def test_a_bill_makes_room_for_exactly_one(form: str, tmp_path: Path) -> N
 
 @ONE_LOOP
 @pytest.mark.parametrize("form", FORMS)
-async def test_one_key_makes_one_stream(form: str, tmp_path: Path) -> None:
+async def test_one_key_makes_one_stream(form: str, request: pytest.FixtureRequest) -> None:
     """Of a hundred that bring the same key at once, one starts a stream, and all are told which."""
-    ledger = new_ledger(form, tmp_path)
+    ledger = new_ledger(form, await place_for(request, form))
     await ledger.open()
     asked = [ledger.reserve(order(number, once=once("k"))) for number in range(100)]
     answers = await asyncio.gather(*asked)
@@ -105,10 +112,12 @@ async def test_one_key_makes_one_stream(form: str, tmp_path: Path) -> None:
 
 
 @ONE_LOOP
-async def test_a_key_is_known_after_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["sqlite", "redis"])
+async def test_a_key_is_known_after_a_restart(form: str, request: pytest.FixtureRequest) -> None:
     """As are the rows, the sums, and what runs."""
+    place = await place_for(request, form)
     for number in (1, 2):
-        ledger = new_ledger("sqlite", tmp_path, LIMITED["slots"])
+        ledger = new_ledger(form, place, LIMITED["slots"])
         await ledger.open()
         assert await ledger.reserve(order(number, once=once("k"))) == Grant(stream(1), 200.0, repeated=number == 2)
         assert (await ledger.remaining(ACME.tenant)).concurrent_streams.used == 1
@@ -156,27 +165,30 @@ async def nurseries() -> AsyncIterator[Callable[[int], Awaitable[list[Nursery]]]
 
 
 @ONE_LOOP
-async def test_processes(tmp_path: Path, nurseries: Start) -> None:
-    """Three processes try for ten slots of one new file, seventy times each: ten of them in all."""
+@pytest.mark.parametrize("form", ["sqlite", "redis"])
+async def test_processes(form: str, request: pytest.FixtureRequest, nurseries: Start) -> None:
+    """Three processes try for ten slots of one new ledger, seventy times each: ten of them in all."""
+    place = await place_for(request, form)
     programs = await nurseries(3)
     for number, nursery in enumerate(programs):
-        await nursery.bear(f"grab {tmp_path / 'usage.db'} p{number} 70 {ROOM}")
+        await nursery.bear(f"grab {place} p{number} 70 {ROOM}")
     got = [await nursery.last_words() for nursery in programs]
     assert [line.split()[0] for [line] in got] == ["granted"] * 3
     assert sum(int(line.split()[1]) for [line] in got) == ROOM
 
 
 @ONE_LOOP
-async def test_killed_fifty_times(tmp_path: Path, nurseries: Start) -> None:
+@pytest.mark.parametrize(("form", "times"), [("sqlite", 50), ("redis", 8)])
+async def test_killed_many_times(form: str, times: int, request: pytest.FixtureRequest, nurseries: Start) -> None:
     """At random points, in the middle of whatever eight streams of it were doing."""
     chance = random.Random(7)
-    file, ahead = tmp_path / "usage.db", [0.0]
-    ledger = SqliteLedger(str(file), lambda _: FREE, RULES, PRICES, now=lambda: time.time() + ahead[0])
+    place, ahead = await place_for(request, form), [0.0]
+    ledger = new_ledger(form, place, now=lambda: time.time() + ahead[0])
     await ledger.open()
     [nursery] = await nurseries(1)
     said: list[str] = []
-    for number in range(50):
-        child = await nursery.bear(f"spend {file} k{number}")
+    for number in range(times):
+        child = await nursery.bear(f"spend {place} k{number}")
         said += [await nursery.hear() for _ in range(chance.randrange(1, 40))]
         os.kill(child, signal.SIGKILL)
         said += await nursery.last_words()
@@ -186,7 +198,7 @@ async def test_killed_fifty_times(tmp_path: Path, nurseries: Start) -> None:
         assert (await ledger.remaining(ACME.tenant)).concurrent_streams.used == 0
         ahead[0] = 0.0
     settled = {StreamId(line.split()[1]): int(line.split()[2]) for line in said}
-    assert len(settled) == len(said) >= 50
+    assert len(settled) == len(said) >= times
     usage = await ledger.usage(ACME.tenant, 0.0, 1e10, limit=1_000_000)
     rows = {row.stream_id: row for row in usage.page.generations}
     for stream_id, milliseconds in settled.items():

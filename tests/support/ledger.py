@@ -1,7 +1,7 @@
-"""Ledgers for tests: makers of each form, a plain model of what any of them must answer, and programs to be killed.
+"""Ledgers for tests: makers of each form, short words for what is asked of them, and programs to be killed.
 
-The model keeps rows and nothing else: whatever it is asked, it adds them up again. Run as a program, this file is a
-nursery: it loads the ledger once and forks a child for every line it is told, so that fifty can die in a second.
+Run as a program, this file is a nursery: it loads the ledger once and forks a child for every line it is told, so that
+fifty can die in a second.
 Invariant: a child says `settled ID MILLISECONDS` only after the ledger has said so.
 It must not know a store from inside.
 """
@@ -13,8 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,10 @@ from gateway.model import Principal, Status, StreamId, TenantId
 from gateway.quota.ledger import Ledger
 from gateway.quota.policy import Rules
 from gateway.quota.prices import Price, Prices
+from gateway.quota.redis import RedisLedger
 from gateway.quota.sqlite import SqliteLedger
 from gateway.quota.volatile import VolatileLedger
+from gateway.redis.connection import Redis
 from tests.house.tree import ROOT
 
 ACME = Principal(TenantId("acme"), "key-1")
@@ -42,7 +43,9 @@ PRICES = Prices({MODEL: Price(per_second=0.02), "speech": Price(per_character=0.
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
 
-FORMS = ("memory", "sqlite")
+FORMS = ("memory", "sqlite", "redis")
+# Longer than a busy machine takes for an answer.
+DEADLINE = 20.0
 
 
 class Time:
@@ -57,28 +60,41 @@ class Time:
 
 def new_ledger(
     form: str,
-    folder: Path,
+    place: Path | str,
     limits: Limits | Callable[[TenantId], Limits] = FREE,
     rules: Rules = RULES,
     now: Callable[[], float] | None = None,
 ) -> Ledger:
-    """A ledger that is not open yet; all of one folder are on the same file."""
+    """A ledger that is not open yet; all of one folder, or of one address, keep the same rows."""
     limits_of = limits if callable(limits) else lambda _: limits
     now = now or Time()
     if form == "memory":
         return VolatileLedger(limits_of, rules, PRICES, now=now)
-    return SqliteLedger(str(folder / "usage.db"), limits_of, rules, PRICES, now=now)
+    if isinstance(place, str):
+        return RedisLedger(Redis(place, timeout=DEADLINE), limits_of, rules, PRICES, now=now)
+    return SqliteLedger(str(place / "usage.db"), limits_of, rules, PRICES, now=now)
+
+
+async def place_for(request: pytest.FixtureRequest, form: str) -> Path | str:
+    """Where a ledger of this form keeps nothing yet: the test's folder, or the module's `redis_url`, emptied."""
+    if form != "redis":
+        folder: Path = request.getfixturevalue("tmp_path")
+        return folder
+    url: str = request.getfixturevalue("redis_url")
+    async with Redis(url, timeout=DEADLINE) as redis:
+        await redis.call("FLUSHALL")
+    return url
 
 
 class Ledgers:
-    """Makes open ledgers of one form, on one clock and in one folder, and closes them."""
+    """Makes open ledgers of one form, on one clock and in one place, and closes them."""
 
-    def __init__(self, form: str, folder: Path, clock: Time) -> None:
-        self._form, self._folder, self._clock = form, folder, clock
+    def __init__(self, form: str, place: Path | str, clock: Time) -> None:
+        self._form, self._place, self._clock = form, place, clock
         self._made: list[Ledger] = []
 
     async def __call__(self, limits: Limits | Callable[[TenantId], Limits] = FREE, rules: Rules = RULES) -> Ledger:
-        ledger = new_ledger(self._form, self._folder, limits, rules, self._clock)
+        ledger = new_ledger(self._form, self._place, limits, rules, self._clock)
         self._made.append(ledger)
         await ledger.open()
         return ledger
@@ -144,141 +160,6 @@ async def answer(asked: Awaitable[object]) -> object:
         return refusal.code, refusal.retry_after
 
 
-# -- the plain model ---------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Row:
-    tenant: TenantId
-    created: float
-    expires: float
-    reserved: float
-    state: str = "queued"
-    received: float = 0.0
-    settled: float = 0.0
-    key: str | None = None
-
-    @property
-    def running(self) -> bool:
-        return self.state in ("queued", "running")
-
-    @property
-    def charge(self) -> float:
-        return max(self.reserved, self.received) if self.running else self.settled
-
-
-class Model:
-    """What a ledger must answer, in whole seconds, by adding up its rows each time; one model of song."""
-
-    def __init__(self, limits: Limits, rules: Rules, now: Time) -> None:
-        self.limits, self.rules, self.now = limits, rules, now
-        self.rows: dict[StreamId, Row] = {}
-        self.done: list[tuple[float, StreamId, TenantId, float]] = []
-
-    def tick(self) -> None:
-        """What time alone does."""
-        for row in self.rows.values():
-            if row.running and row.expires <= self.now.at:
-                row.state, row.settled = "expired", row.received
-            elif row.running:
-                row.expires = min(row.expires, self.now.at + self.rules.lease_seconds)
-
-    def mine(self, tenant: TenantId) -> list[Row]:
-        return [row for row in self.rows.values() if row.tenant == tenant]
-
-    def held(self, tenant: TenantId) -> int:
-        return sum(row.running for row in self.mine(tenant))
-
-    def used(self, tenant: TenantId, span: tuple[float, float]) -> float:
-        return sum(row.charge for row in self.mine(tenant) if span[0] <= row.created < span[1])
-
-    def spans(self, at: float) -> tuple[tuple[int, tuple[float, float]], ...]:
-        """The limits on audio, the month's first, each with its span of time."""
-        midnight = datetime.fromtimestamp(at, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        first = midnight.replace(day=1)
-        return (
-            (
-                self.limits.audio_seconds_per_month,
-                (first.timestamp(), (first + timedelta(days=32)).replace(day=1).timestamp()),
-            ),
-            (self.limits.audio_seconds_per_day, (midnight.timestamp(), midnight.timestamp() + DAY)),
-        )
-
-    def estimate(self, tenant: TenantId) -> float:
-        own = [seconds for _, _, who, seconds in sorted(self.done) if who == tenant][-20:]
-        known = sorted(own or [seconds for _, _, _, seconds in sorted(self.done)][-20:])
-        return known[-(len(known) // 10) - 1] if known else self.rules.default_estimate_seconds
-
-    def reserve(self, one: Reservation) -> object:
-        self.tick()
-        now, tenant = self.now.at, one.principal.tenant
-        if one.stream_id in self.rows:
-            return "repeated"
-        wanted = self.estimate(tenant)
-        granted = wanted
-        for limit, span in self.spans(now):
-            if limit:
-                left = limit - self.used(tenant, span)
-                if left < min(self.rules.minimum_seconds, wanted, limit):
-                    return "quota_exceeded", span[1] - now
-                granted = min(granted, left)
-        if self.limits.concurrent_streams and self.held(tenant) >= self.limits.concurrent_streams:
-            return "concurrency_exceeded", 5.0
-        recent = sorted(row.created for row in self.mine(tenant) if now - 60 < row.created <= now + 60)
-        rate = self.limits.streams_per_minute
-        if rate and len(recent) >= rate:
-            return "rate_exceeded", recent[-rate] + 60 - now
-        self.rows[one.stream_id] = Row(tenant, now, now + self.rules.lease_seconds, granted)
-        return granted, granted < wanted
-
-    def renew(self, stream_id: StreamId, received: float) -> bool:
-        self.tick()
-        row = self.rows.get(stream_id)
-        if row is None or not (row.running or row.state == "expired"):
-            return False
-        if row.state == "expired":
-            more = max(row.reserved, row.received, received) - row.charge
-            full = self.held(row.tenant) >= self.limits.concurrent_streams > 0
-            poor = any(limit and self.used(row.tenant, span) + more > limit for limit, span in self.spans(row.created))
-            if full or poor:
-                row.received = row.settled = max(row.received, received)
-                return False
-            row.state, row.settled = "running", 0.0
-        row.received = max(row.received, received)
-        row.expires = self.now.at + self.rules.lease_seconds
-        return True
-
-    def extend(self, stream_id: StreamId, seconds: float) -> object:
-        if not self.renew(stream_id, 0.0):
-            return 0.0
-        row = self.rows[stream_id]
-        covered = row.charge - row.reserved
-        if seconds > covered:
-            for limit, span in self.spans(row.created):
-                left = limit - self.used(row.tenant, span)
-                if limit and left <= 0:
-                    return "quota_exceeded", max(0.0, span[1] - self.now.at)
-            lefts = [limit - self.used(row.tenant, span) for limit, span in self.spans(row.created) if limit]
-            seconds = min([seconds, *(covered + left for left in lefts)])
-        row.reserved += seconds
-        return seconds
-
-    def settle(self, stream_id: StreamId, settlement: Settlement) -> float | None:
-        self.tick()
-        row = self.rows.get(stream_id)
-        if row is None:
-            return None
-        if row.running or row.state == "expired":
-            billed = settlement.billed_seconds
-            whole = settlement.status is Status.COMPLETED
-            row.settled = billed if whole and billed is not None else settlement.received_seconds
-            row.received = max(row.received, settlement.received_seconds)
-            row.state = settlement.status.value
-            if whole and row.settled:
-                self.done.append((self.now.at, stream_id, row.tenant, row.settled))
-        return row.settled
-
-
 class Nursery:
     """The program below, seen from a test. Ended by the end of its input, or by its id."""
 
@@ -342,7 +223,7 @@ def say(line: str) -> None:
 
 
 def nursery() -> None:
-    """Forks a child for each line of standard input: `spend FILE NAME` or `grab FILE NAME COUNT LIMIT`."""
+    """Forks a child for each line of standard input: `spend PLACE NAME` or `grab PLACE NAME COUNT LIMIT`."""
     for line in sys.stdin:
         what, *arguments = line.split()
         child = os.fork()
@@ -359,9 +240,16 @@ def nursery() -> None:
         say("gone")
 
 
-async def _spend(file: str, name: str) -> None:
+def _ledger(place: str, limits: Limits) -> Ledger:
+    """Of this folder, or at this address."""
+    if place.startswith("redis:"):
+        return new_ledger("redis", place, limits, now=time.time)
+    return new_ledger("sqlite", Path(place), limits, now=time.time)
+
+
+async def _spend(place: str, name: str) -> None:
     """Reserves, renews, extends and settles until it is killed; eight streams at once."""
-    ledger = SqliteLedger(file, lambda _: FREE, RULES, PRICES, now=time.time)
+    ledger = _ledger(place, FREE)
     await ledger.open()
 
     async def spend(worker: int) -> None:
@@ -377,10 +265,10 @@ async def _spend(file: str, name: str) -> None:
     await asyncio.gather(*(spend(worker) for worker in range(8)))
 
 
-async def _grab(file: str, name: str, count: str, limit: str) -> None:
+async def _grab(place: str, name: str, count: str, limit: str) -> None:
     """Tries for `count` slots at once, of which there are `limit` for everybody, and says how many it got."""
     limits = Limits(concurrent_streams=int(limit), streams_per_minute=0)
-    ledger = SqliteLedger(file, lambda _: limits, RULES, PRICES, now=time.time)
+    ledger = _ledger(place, limits)
     await ledger.open()
     orders = [Reservation(StreamId(f"st_{name}_{number}"), ACME, MODEL) for number in range(int(count))]
     answers = await asyncio.gather(*(ledger.reserve(one) for one in orders), return_exceptions=True)

@@ -11,7 +11,9 @@ import pytest
 from gateway.errors import StartError
 from gateway.quota.ledger import Ledger
 from gateway.quota.opening import ledger_at
+from gateway.quota.redis import RedisLedger
 from gateway.quota.sqlite import SqliteLedger
+from gateway.quota.standby import StandbyLedger
 from gateway.quota.volatile import VolatileLedger
 from tests.support.ledger import FREE, PRICES, RULES, Time
 
@@ -37,9 +39,28 @@ async def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: 
     assert [path.name for path in tmp_path.iterdir()] == ["usage.db"]
 
 
-@pytest.mark.parametrize("address", ["sqlite:///", "redis://user:word@host", "usage.db", ""])
+@pytest.mark.parametrize("address", ["redis://host", "redis://user:word@host:6380/3", "rediss://host:1"])
+async def test_redis(address: str) -> None:
+    """Shared, with a connection of its own; one that may go on alone is asked for."""
+    for ledger, kind in (
+        (at(address), RedisLedger),
+        (ledger_at(address, lambda _: FREE, RULES, PRICES, alone=True), StandbyLedger),
+    ):
+        assert isinstance(ledger, kind)
+        await ledger.close()
+
+
+@pytest.mark.parametrize("address", ["redis://user:sesame@host:port", "redis://user:sesame@host:99999999"])
+def test_redis_nowhere(address: str) -> None:
+    """What is no address is refused at the start, without its password."""
+    with pytest.raises(StartError, match="redis://") as refusal:
+        at(address)
+    assert "sesame" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("address", ["sqlite:///", "redis:host", "memcached://user:word@host", "usage.db", ""])
 def test_others(address: str) -> None:
     """They are refused at the start, and not repeated: they may hold a password."""
-    with pytest.raises(StartError, match="memory: or sqlite:///FILE") as refusal:
+    with pytest.raises(StartError, match="memory:, sqlite:///FILE or redis://HOST") as refusal:
         at(address)
     assert "word" not in str(refusal.value)

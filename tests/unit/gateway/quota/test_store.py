@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.accounting import State
+from gateway.errors import RequestError
 from gateway.model import StreamId
 from gateway.quota import entry as entries
 from gateway.quota.bucket import SECOND
@@ -22,7 +23,7 @@ from gateway.quota.policy import Used
 from gateway.quota.prices import Prices
 from gateway.quota.sqlite_schema import connect
 from gateway.quota.sqlite_store import SqliteStore
-from gateway.quota.store import HISTORY, Place, Remembered, Store
+from gateway.quota.store import HISTORY, Place, Remembered, Store, paged
 from tests.support.ledger import ACME, MODEL, OTHER, completed, order, stream
 
 TENANT = ACME.tenant
@@ -172,3 +173,15 @@ def test_a_row_is_added_once(tmp_path: Path) -> None:
         SqliteStore(connection).add(opened(1), None)
         with pytest.raises(sqlite3.IntegrityError):
             SqliteStore(connection).add(opened(1), None)
+
+
+def test_what_a_page_gives() -> None:
+    """What a page gives for the next one leads to its last row, and anything else is the caller's mistake."""
+    rows = [opened(number, at=7) for number in range(3)]
+    page = paged(rows, 2)
+    assert [row.stream_id for row in page.generations] == [stream(0), stream(1)]
+    assert page.after is not None
+    assert Place.told(page.after) == (7, stream(1))
+    assert paged(rows, 3).after is None
+    with pytest.raises(RequestError, match="a page of usage"):
+        Place.told("yesterday")

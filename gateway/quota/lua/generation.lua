@@ -1,0 +1,2 @@
+-- id
+return raw(ARGV[4])
