@@ -6,7 +6,7 @@ all the calls that were out at that time. It must not know a clock or what a gen
 """
 
 # Being full is a hard wall here, not a queue that must be drained, so there is no need to fall to half of it.
-_SHRINK = 0.7
+SHRINK = 0.7
 
 
 class Allowance:
@@ -35,5 +35,5 @@ class Allowance:
         """A call of that era was refused for want of room while `used` were out, itself included."""
         if era == self.era:
             # The wall is somewhere below `used`, which may be far below a limit that was never reached.
-            self._value = max(1.0, min(self._value, float(used)) * _SHRINK)
+            self._value = max(1.0, min(self._value, float(used)) * SHRINK)
             self.era += 1

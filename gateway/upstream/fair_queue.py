@@ -51,9 +51,14 @@ class FairQueue(Generic[Key, Item]):
         if first:
             lane.items.move_to_end(item, last=False)
 
+    def head(self) -> tuple[Key, Item]:
+        """The next to be served and its key; at least one must be waiting."""
+        key, lane = self._next()
+        return key, next(iter(lane.items))
+
     def pop(self) -> Item:
         """The next to be served; at least one must be waiting."""
-        key, lane = min(self._lanes.items(), key=lambda entry: entry[1].tag)
+        key, lane = self._next()
         item, _ = lane.items.popitem(last=False)
         self._tag = lane.tag
         lane.tag += lane.step
@@ -84,6 +89,9 @@ class FairQueue(Generic[Key, Item]):
                 served.append(item)
                 heapq.heapreplace(heap, (tag + step, number, step, items))
         return served
+
+    def _next(self) -> tuple[Key, _Lane[Item]]:
+        return min(self._lanes.items(), key=lambda entry: entry[1].tag)
 
     def _tidy(self, key: Key, lane: _Lane[Item]) -> None:
         if not lane.items:

@@ -1,8 +1,10 @@
 """The account's limits, kept for all tenants and keys of this process: who may start a generation, and when.
 
+How much there is of rate and concurrency, the account knows (account.py); who of those waiting here gets it is decided
+here, and so is whether the provider is well: each node finds that out by itself.
 Invariant: a permit is a turn in a table, from its admission to the end of its `async with`, never a number that goes up
-and down; whatever happens inside leaves nothing behind. There is no task per waiter and no polling: one timer for
-the moment at which the next one could start, and a wake-up for whoever's place has changed.
+and down; whatever happens inside leaves nothing behind. There is no task per waiter: a wake-up for whoever's place has
+changed, and for all when the account has changed.
 It must not know what a generation is, nor retries, keys or sockets.
 """
 
@@ -13,10 +15,10 @@ from collections.abc import Callable
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Queued, TenantId
-from gateway.upstream.allowance import Allowance
+from gateway.upstream.account import Account, Head, LocalAccount, Permit
+from gateway.upstream.body import soon
 from gateway.upstream.breaker import Circuit, CircuitBreaker
 from gateway.upstream.fair_queue import FairQueue
-from gateway.upstream.pace import Pace
 from gateway.upstream.turn import Turn
 from metrics.recorder import Recorder
 
@@ -51,6 +53,7 @@ class Governor:
             ...  # admitted: call the provider and tell the turn how it went
 
     `weight` is how many generations of a tenant are admitted for one of a tenant of weight 1, while both wait.
+    Without an `account` it has one of its own, of this process alone.
     """
 
     def __init__(
@@ -58,14 +61,16 @@ class Governor:
         config: Upstream,
         recorder: Recorder,
         *,
+        account: Account | None = None,
         now: Callable[[], float] = time.monotonic,
         weight: Callable[[TenantId], float] = lambda _: 1.0,
     ) -> None:
         self._config = config
         self._recorder = recorder
         self._now = now
-        self._pace = Pace(config.requests_per_minute)
-        self._allowance = Allowance(config.max_concurrency)
+        self._weight = weight
+        self._account: Account = LocalAccount(config, now=now) if account is None else account
+        self._account.bind(self._admit, self._head)
         self._breaker = CircuitBreaker(
             failures=config.circuit_failures,
             open_seconds=config.circuit_seconds,
@@ -73,23 +78,21 @@ class Governor:
         )
         self._queue: FairQueue[TenantId, Turn] = FairQueue(weight)
         # Who holds a permit, and since when.
-        self._live: dict[Turn, float] = {}
+        self._live: dict[Turn, tuple[Permit, float]] = {}
         self._probe: Turn | None = None
-        self._paused_until = now()
         self._usual_seconds: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._announcing = False
         self._measure()
 
     @property
     def used(self) -> int:
-        """Permits that are held."""
+        """Permits that are held here."""
         return len(self._live)
 
     @property
     def limit(self) -> int:
         """Permits there are, as far as is known."""
-        return self._allowance.limit
+        return self._account.limit
 
     @property
     def waiting(self) -> int:
@@ -98,10 +101,12 @@ class Governor:
 
     def trouble(self) -> str | None:
         """Why no generation can be expected to start now, or None."""
+        if self._account.refusal() is not None:
+            return "upstream account not shared"
         return "upstream circuit open" if self._breaker.state(self._now()) is Circuit.OPEN else None
 
     def admission(self, tenant: TenantId, *, again: bool = False, within: float | None = None) -> Turn:
-        """A turn to enter and to wait for. Entering and waiting raise UpstreamError:
+        """A turn to enter and to wait for. Entering and waiting raise what the account refuses with, and UpstreamError:
 
         `upstream_busy` when too many wait already or the wait took more than `within` seconds (by default
         max_queue_seconds), `upstream_unavailable` while the circuit is open. With `again`, for another try of what was
@@ -115,6 +120,8 @@ class Governor:
     def join(self, turn: Turn) -> None:
         """Lets the turn wait, which may be over at once. Raises UpstreamError when it may not even wait."""
         now = self._now()
+        if (refusal := self._account.refusal()) is not None:
+            raise refusal
         if not turn.again and self._breaker.state(now) is Circuit.OPEN:
             raise UpstreamError(
                 "upstream_unavailable",
@@ -129,8 +136,10 @@ class Governor:
 
     def leave(self, turn: Turn) -> None:
         """Takes the turn out, wherever it is. A second call does nothing."""
-        since = self._live.pop(turn, None)
-        if since is not None:
+        held = self._live.pop(turn, None)
+        if held is not None:
+            permit, since = held
+            self._account.give_back(permit)
             if turn is self._probe:
                 self._probe = None
                 self._breaker.abandoned()
@@ -144,7 +153,7 @@ class Governor:
 
     def heard(self, turn: Turn) -> None:
         """The provider has begun to sing: it has room for this one, and is alive."""
-        self._allowance.succeeded(len(self._live))
+        self._account.heard()
         if turn is self._probe:
             self._probe = None
             self._breaker.succeeded(self._now())
@@ -166,9 +175,8 @@ class Governor:
         else:
             self._breaker.succeeded(now)
         if error.code == "upstream_busy":
-            self._allowance.throttled(len(self._live), turn.era)
             pause = _USUAL_PAUSE if error.retry_after is None else min(error.retry_after, _LONGEST_PAUSE)
-            self._paused_until = max(self._paused_until, now + pause)
+            self._account.throttled(turn.era, pause)
         self._admit()
 
     def busy(self, sentence: str) -> UpstreamError:
@@ -181,54 +189,49 @@ class Governor:
     def _admit(self) -> None:
         """Admits whoever may start now, and sees to it that the rest is looked at when that can have changed."""
         now = self._now()
-        while self._queue and self._free > 0 and self._closed_for(now) <= 0 and self._breaker.allow(now):
+        while self._queue and (refusal := self._account.refusal()) is not None:
+            self._queue.pop().refuse(refusal)
+        # The breaker is asked first and told last: its word for a probe is good for one, who must then be there.
+        while self._queue and self._breaker.wait(now) <= 0 and (permit := self._account.take()) is not None:
+            self._breaker.allow(now)
             turn = self._queue.pop()
             if self._breaker.state(now) is Circuit.HALF_OPEN:
                 self._probe = turn
-            self._live[turn] = now
-            self._pace.take(now)
-            turn.admit(self._allowance.era)
+            self._live[turn] = permit, now
+            turn.admit(permit.era)
         self._measure()
-        self._wake_up_later(now)
+        self._account.expect(self._breaker.wait(now) if self._queue else None)
         if self._queue and not self._announcing:
             # Once for all that happens in this step of the loop: a burst of arrivals is told in one go.
             self._announcing = True
             asyncio.get_running_loop().call_soon(self._announce)
 
-    @property
-    def _free(self) -> int:
-        return self._allowance.limit - len(self._live)
-
-    def _closed_for(self, now: float) -> float:
-        return max(self._pace.wait(now), self._paused_until - now)
-
-    def _wake_up_later(self, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        # Without a free place nothing but an end or a growing limit helps, and both come through here.
-        if self._queue and self._free > 0:
-            # Loops have timers of a millisecond.
-            delay = max(0.001, self._closed_for(now), self._breaker.wait(now))
-            self._timer = asyncio.get_running_loop().call_later(delay, self._admit)
+    def _head(self) -> Head | None:
+        """Who would be admitted next, for an account that others wait for, too."""
+        if not self._queue:
+            return None
+        tenant, turn = self._queue.head()
+        return Head(tenant, self._weight(tenant), soon(0) - turn.entered, len(self._queue))
 
     # -- what the waiting are told ---------------------------------------------------------------------------------
 
     def _announce(self) -> None:
         self._announcing = False
         now = self._now()
-        for position, turn in enumerate(self._queue.order(), start=1):
+        for own, turn in enumerate(self._queue.order(), start=1):
+            position = self._account.place(own)
             turn.tell(Queued(position, self._eta(position, now)))
 
     def _eta(self, position: int, now: float) -> float | None:
         """Seconds until this position is admitted, from the pace and the time that generations took lately."""
-        seconds = max(self._closed_for(now) + (position - 1) * self._pace.gap, self._breaker.wait(now))
-        if (beyond := position - max(0, self._free)) > 0:
+        account = self._account
+        seconds = max(account.closed_for() + (position - 1) * account.gap, self._breaker.wait(now))
+        if (beyond := position - max(0, account.free)) > 0:
             if self._usual_seconds is None:
                 return None
             # Not the rate of admissions itself: after a quiet hour it would promise the next place in an hour.
-            seconds = max(seconds, beyond * self._usual_seconds / self._allowance.limit)
+            seconds = max(seconds, beyond * self._usual_seconds / account.limit)
         return round(seconds, 1)
 
     def _measure(self) -> None:
-        self._recorder.upstream_concurrency(len(self._live), self._allowance.limit)
+        self._recorder.upstream_concurrency(len(self._live), self._account.limit)

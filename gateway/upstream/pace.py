@@ -10,9 +10,12 @@ _HAIR = 1e-6
 
 
 class Pace:
-    """The pace of one account: `per_minute` starts. Times are seconds of one monotonic clock of the caller's."""
+    """The pace of one account, or of a share in it: `per_minute` starts.
 
-    def __init__(self, per_minute: int) -> None:
+    Times are seconds of one monotonic clock of the caller's.
+    """
+
+    def __init__(self, per_minute: float) -> None:
         self.gap = 60.0 / per_minute * (1 + _HAIR)
         self._next: float | None = None
 

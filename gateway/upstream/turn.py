@@ -8,7 +8,7 @@ It must not decide anything: who is next, and what news are worth, is the govern
 import asyncio
 from typing import Protocol
 
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamError, WavegateError
 from gateway.model import Queued, TenantId
 from gateway.upstream.body import soon
 
@@ -28,7 +28,8 @@ class Turn:
     """To enter once, to iterate over until it is admitted, and to tell how it went while it is held.
 
     `again` marks another try of a generation that was admitted before; `patience` is seconds from entering on. `well`
-    is None until something is known, `era` what the governor wanted remembered at the admission.
+    is None until something is known, `era` what the governor wanted remembered at the admission, `entered` the loop's
+    time of the entering.
     """
 
     def __init__(self, gate: Gate, tenant: TenantId, *, again: bool, patience: float) -> None:
@@ -36,15 +37,18 @@ class Turn:
         self.again = again
         self.era = 0
         self.well: bool | None = None
+        self.entered = 0.0
         self._gate = gate
         self._patience = patience
         self._deadline = 0.0
         self._admitted = False
+        self._refusal: WavegateError | None = None
         self._news: Queued | None = None
         self._told: Queued | None = None
         self._waker: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> "Turn":
+        self.entered = soon(0)
         self._deadline = soon(self._patience)
         self._gate.join(self)
         return self
@@ -56,8 +60,13 @@ class Turn:
         return self
 
     async def __anext__(self) -> Queued:
-        """The next news of the place in the queue; ends when the turn is admitted. Raises UpstreamError."""
+        """The next news of the place in the queue; ends when the turn is admitted. Raises UpstreamError,
+
+        and what the governor refuses it with.
+        """
         while not self._admitted:
+            if self._refusal is not None:
+                raise self._refusal
             if self._news is not None and self._news != self._told:
                 self._told = self._news
                 return self._news
@@ -89,6 +98,11 @@ class Turn:
         self._news = news
         if news != self._told:
             self._wake()
+
+    def refuse(self, error: WavegateError) -> None:
+        """The wait is over, and nothing comes of it."""
+        self._refusal = error
+        self._wake()
 
     def _wake(self) -> None:
         if self._waker is not None and not self._waker.done():

@@ -1,16 +1,20 @@
-"""A governor to try, and a way to see how long tasks wait for it: by steps of the loop, not by time.
+"""A governor to try, of one process or as a node of several, and a way to see how long tasks wait for it.
 
-Invariant: a pace that is not what a test is about is no pace at all, and every wait is bounded.
+Invariant: a pace that is not what a test is about is no pace at all, and every wait is bounded. With an account of its
+own a governor is seen by steps of the loop; what nodes share is waited for.
 It tests nothing itself.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.config.schema import Upstream
 from gateway.model import Queued, TenantId
+from gateway.redis.connection import Redis
+from gateway.upstream.account_redis import SharedAccount
 from gateway.upstream.governor import Governor
 from gateway.upstream.turn import Turn
 from metrics.recorder import Recorder
@@ -23,6 +27,40 @@ def governor(now: Callable[[], float] | None = None, **settings: Any) -> Governo
     config = Upstream(**({"requests_per_minute": AT_ONCE} | settings))
     clock = {} if now is None else {"now": now}
     return Governor(config, Recorder(), **clock)
+
+
+def one(tenant: TenantId) -> float:
+    """The weight of everybody where weights are not what a test is about."""
+    del tenant
+    return 1.0
+
+
+@asynccontextmanager
+async def node(
+    url: str,
+    *,
+    weight: Callable[[TenantId], float] = one,
+    timeout: float = 5.0,
+    alone: bool = False,
+    lease: float = 10.0,
+    patience: float = 3.0,
+    **settings: Any,
+) -> AsyncIterator[Governor]:
+    """The governor of one of the nodes that share the account at this Redis, with a connection of its own."""
+    config = Upstream(**({"requests_per_minute": AT_ONCE} | settings))
+    name = f"node-{secrets.token_hex(4)}"
+    async with (
+        Redis(url, timeout=timeout) as redis,
+        SharedAccount(redis, name, config, alone=alone, lease=lease, patience=patience) as account,
+    ):
+        yield Governor(config, Recorder(), account=account, weight=weight)
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits for what other tasks or nodes bring about."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  # what is waited for may be at another node, which has no event of ours
+            await asyncio.sleep(0.002)
 
 
 async def steps(count: int = 3) -> None:

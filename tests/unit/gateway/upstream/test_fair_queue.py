@@ -103,6 +103,8 @@ def test_the_order_told_is_the_order_served(weights: dict[str, float], steps: li
             waiting.append((key, number))
     order = queue.order()
     assert sorted(order) == sorted(waiting)
+    if order:
+        assert queue.head() == (order[0][0], order[0])
     assert drained(queue) == order
 
 

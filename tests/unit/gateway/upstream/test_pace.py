@@ -51,3 +51,8 @@ def test_a_busy_gateway_uses_its_whole_rate() -> None:
         now += pace.wait(now)
         pace.take(now)
     assert 599 < now < 600.5
+
+
+def test_a_share_of_a_pace_may_be_less_than_one_a_minute() -> None:
+    """A third of one a minute is one in three."""
+    assert 180.0 < Pace(1 / 3).gap < 180.001

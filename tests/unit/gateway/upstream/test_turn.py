@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import UpstreamError
+from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Queued, TenantId
 from gateway.upstream.turn import Turn
 from tests.support.governor import steps
@@ -89,6 +89,20 @@ async def test_patience_ends() -> None:
     with pytest.raises(UpstreamError, match="no room"):
         async with one, asyncio.timeout(5):
             await anext(one)
+    assert gate.said == ["join a", "leave a"]
+
+
+async def test_a_refusal_ends_the_wait() -> None:
+    """Whoever waits hears why, and the turn is given back; who has been told their place before hears nothing else."""
+    one, gate = turn()
+    async with one, asyncio.timeout(5):
+        one.tell(Queued(1, None))
+        assert await anext(one) == Queued(1, None)
+        later = asyncio.ensure_future(anext(one))
+        await steps()
+        one.refuse(ServiceError("cluster_unavailable", "Not now."))
+        with pytest.raises(ServiceError, match="Not now"):
+            await later
     assert gate.said == ["join a", "leave a"]
 
 
