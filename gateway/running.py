@@ -5,22 +5,23 @@ is a sentence. It must not know the command line.
 """
 
 import asyncio
-import errno
 import gc
 import logging
 import signal
-import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway import __version__
 from gateway.app import Gateway
 from gateway.config.load import ConfigError
 from gateway.config.schema import Config
 from gateway.errors import StartError
 from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
+from gateway.workers.command import announce, say_goodbye, taken
+from gateway.workers.link import Link
+from metrics.exposition import render
 
 logger = logging.getLogger("wavegate")
 
@@ -29,37 +30,46 @@ logger = logging.getLogger("wavegate")
 GC_THRESHOLDS = (20_000, 20, 20)
 
 
-async def serve(config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config]) -> None:
+async def serve(
+    config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config], link: Link | None = None
+) -> None:
     """A gateway until it is told to stop: the first signal drains, the second stops at once. Raises StartError.
 
-    At SIGHUP it takes tenants and limits from what `reload` gives, which may raise ConfigError.
+    At SIGHUP it takes tenants and limits from what `reload` gives, which may raise ConfigError. A worker has a `link`
+    to its supervisor: there a second signal is no more than the first, since a service manager may send one to each
+    process beside the supervisor's; and it says where it serves to the supervisor, not to the world.
     """
     stop, stop_now, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
-        (stop_now if stop.is_set() else stop).set()
+        (stop_now if stop.is_set() and link is None else stop).set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signalled)
     loop.add_signal_handler(signal.SIGHUP, again.set)
-    gateway = Gateway(config, key, demo=demo)
+    if link is not None:
+        await link.open(stop.set, stop_now.set)
+    gateway = Gateway(config, key, demo=demo, sockets=link.sockets if link is not None else ())
     try:
         await gateway.__aenter__()
     except OSError as error:
-        raise StartError(_port_taken(error, config)) from None
+        raise taken(error, config) from None
     # What has been built stays: 120,000 objects that a full collection would look at again and again, each time for
     # 50 ms in which nobody hears anything.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        _announce(gateway.addresses.public, gateway.addresses.internal, demo=demo)
+        tell = link.ready if link is not None else partial(announce, demo=demo)
+        tell(gateway.addresses.public, gateway.addresses.internal)
         await _first(stop.wait(), _reloading(gateway, again, reload))
-        print("stopping: running streams may finish; Ctrl-C again stops at once", file=sys.stderr)
+        (link.leaving if link is not None else say_goodbye)()
         await _first(gateway.drain(), stop_now.wait())
     finally:
         await gateway.__aexit__(None, None, None)
+        if link is not None:
+            await link.close(render(gateway.recorder.registry, "")[0].decode())
 
 
 async def _reloading(gateway: Gateway, again: asyncio.Event, reload: Callable[[], Config]) -> None:
@@ -88,22 +98,6 @@ async def _first(*coroutines: Coroutine[Any, Any, Any]) -> None:
     for task in done:
         if not task.cancelled():
             task.result()
-
-
-def _port_taken(error: OSError, config: Config) -> str:
-    ports = f"{config.server.host}:{config.server.port} or {config.server.internal_host}:{config.server.internal_port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {ports}: the port is taken. Choose others with --port and --internal-port."
-    return f"cannot listen on {ports}: {error.strerror or 'the address cannot be used'}."
-
-
-def _announce(public: str, internal: str, *, demo: bool) -> None:
-    print(f"Wavegate {__version__}")
-    if demo:
-        print(f"  player    {public}/        open it in a browser; the music is simulated")
-        print(f"  listen    wavegate listen --server {public} --key demo --prompt 'a calm piano tune at night'")
-    print(f"  public    {public}")
-    print(f"  internal  {internal}/metrics", flush=True)
 
 
 async def simulate(host: str, port: int, speed: float, replay: Path | None) -> None:

@@ -1,7 +1,8 @@
 """Every metric Wavegate exports, one row each: the name without its prefix, kind, help, labels, buckets.
 
 Invariant: label values come from closed sets (codecs, transports, close codes, error codes, configured tenants up to
-a limit); no stream, session, address or prompt is ever a label. The table knows nothing of who records.
+a limit); no stream, session, address or prompt is ever a label. Each row says in a word what several processes' values
+make together. The table knows nothing of who records.
 """
 
 from dataclasses import dataclass
@@ -17,13 +18,18 @@ GENERATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric. A counter's name has no `_total`: the exposition format adds it."""
+    """One metric. A counter's name has no `_total`: the exposition format adds it.
+
+    `merge` is what the values of several processes make: their sum, the largest, or `used_of_limit`, which is the sum
+    of what each uses beside the largest limit, since the limit is one for all. Counters and histograms are added.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    merge: Literal["sum", "max", "used_of_limit"] = "sum"
 
 
 CATALOGUE: tuple[Row, ...] = (
@@ -60,7 +66,13 @@ CATALOGUE: tuple[Row, ...] = (
     Row("slow_listeners", "counter", "What was done about slow listeners.", ("action",)),
     Row("upstream_errors", "counter", "Generations the provider failed, by our code.", ("code",)),
     Row("upstream_retries", "counter", "Generations asked for again after the provider failed them."),
-    Row("upstream_concurrency", "gauge", "Generations at the provider at once: used now, limit learned.", ("state",)),
+    Row(
+        "upstream_concurrency",
+        "gauge",
+        "Generations at the provider at once: used now, limit learned.",
+        ("state",),
+        merge="used_of_limit",
+    ),
     Row("quota_rejections", "counter", "Requests refused by a limit.", ("tenant", "reason")),
     Row(
         "refusals",
@@ -73,5 +85,6 @@ CATALOGUE: tuple[Row, ...] = (
     Row("transcode_audio_seconds", "counter", "Seconds of audio that were encoded.", ("codec",)),
     Row("renditions_active", "gauge", "Encodes that are being made now.", ("codec",)),
     Row("event_loop_lag_seconds", "histogram", "How late a timer of the event loop fires.", (), RELAY_BUCKETS),
-    Row("build_info", "gauge", "The running version; always 1.", ("version", "python")),
+    Row("worker_restarts", "counter", "Worker processes that were started in place of another.", ("reason",)),
+    Row("build_info", "gauge", "The running version; always 1.", ("version", "python"), merge="max"),
 )

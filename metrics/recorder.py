@@ -133,3 +133,7 @@ class Recorder:
 
     def loop_lag(self, seconds: float) -> None:
         self._child("event_loop_lag_seconds").observe(seconds)
+
+    def worker_restarted(self, reason: str) -> None:
+        """A worker process was started in place of one that `died` or was `replaced`."""
+        self._child("worker_restarts", reason).inc()

@@ -48,7 +48,7 @@ class DebugDoor:
         query = request.query
         limit = rows(query, USUAL_ROWS, MOST_ROWS)
         statuses, tenants = among(query, "status", tuple(Status)), set(query.getall("tenant", []))
-        table = _as_table(query.get("format"), ",".join(request.headers.getall("Accept", [])))
+        table = as_table(query.get("format"), ",".join(request.headers.getall("Accept", [])))
         asked = [
             stream
             for stream in self._hub.streams
@@ -65,7 +65,7 @@ class DebugDoor:
         }
         headers = {"Cache-Control": "no-store", "Vary": "Accept"}
         if table:
-            return web.Response(text=_table(document), content_type="text/plain", charset="utf-8", headers=headers)
+            return web.Response(text=as_text(document), content_type="text/plain", charset="utf-8", headers=headers)
         # Indented: it is read by people as often as by programs.
         body = msgspec.json.format(encode(document), indent=2) + b"\n"
         return web.Response(body=body, content_type="application/json", headers=headers)
@@ -147,7 +147,7 @@ def _rendition(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _as_table(form: str | None, accept: str) -> bool:
+def as_table(form: str | None, accept: str) -> bool:
     """Whether it is to be a table: `format` says so, or else what is accepted first. Raises RequestError."""
     if form not in (None, "json", "text"):
         raise RequestError("invalid_request", "format is `json` or `text`.", param="format")
@@ -156,7 +156,7 @@ def _as_table(form: str | None, accept: str) -> bool:
     return form == "text" or (form is None and first == "text/plain")
 
 
-def _table(document: dict[str, Any]) -> str:
+def as_text(document: dict[str, Any]) -> str:
     """For a terminal: what is looked for first stands left, the long names right."""
     lines = [_HEADINGS, *(_cells(row) for row in document["streams"])]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]

@@ -6,9 +6,9 @@ seconds whatever it does. It must not know what the HTTP server does with the re
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -74,7 +74,7 @@ class Port(asyncio.Protocol):
         self._admission = admission
         self._now = now
         self._farewells: dict[Farewell, float] = {}
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
         self._server: web.Server
 
     @property
@@ -82,20 +82,25 @@ class Port(asyncio.Protocol):
         """How many that were turned away are not gone yet."""
         return len(self._farewells)
 
-    async def listen(self, server: web.Server, host: str, port: int) -> int:
-        """Accepts connections for this HTTP server from now on. Returns the port: a free one for 0. Raises OSError."""
+    async def listen(self, server: web.Server, host: str, port: int, handed: Sequence[socket.socket] = ()) -> int:
+        """Accepts connections for this HTTP server from now on. Returns the port: a free one for 0. Raises OSError.
+
+        Where bound sockets are `handed` over, they are listened at, in place of the address, and closed in the end.
+        """
         self._server = server
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(lambda: self, host, port, backlog=BACKLOG, start_serving=False)
-        try:
-            for accepting in listening.sockets:
-                bound_unsent(accepting)
-            await listening.start_serving()
-        except BaseException:
-            listening.close()
-            raise
-        self._listening = listening
-        bound: int = listening.sockets[0].getsockname()[1]
+        addresses: list[dict[str, Any]] = [{"sock": one} for one in handed] or [{"host": host, "port": port}]
+        for address in addresses:
+            listening = await loop.create_server(lambda: self, **address, backlog=BACKLOG, start_serving=False)
+            self._listening.append(listening)
+            try:
+                for accepting in listening.sockets:
+                    bound_unsent(accepting)
+                await listening.start_serving()
+            except BaseException:
+                self.stop()
+                raise
+        bound: int = self._listening[0].sockets[0].getsockname()[1]
         return bound
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -133,8 +138,8 @@ class Port(asyncio.Protocol):
 
     def stop(self) -> None:
         """Accepts nothing more; who is there stays."""
-        if self._listening is not None:
-            self._listening.close()
+        while self._listening:
+            self._listening.pop().close()
 
     def close(self) -> None:
         """Stops, and cuts who was turned away."""

@@ -5,6 +5,7 @@ It must not know what a gateway does: a stand-in takes its place; what signals d
 """
 
 import re
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,13 @@ from typing import Any
 
 import pytest
 
-from gateway import cli, running
-from gateway.config.schema import Config, Upstream
+from gateway import cli, log, running
+from gateway.config.load import Loaded
+from gateway.config.schema import Config, Server, Upstream
 from gateway.config.secret import SecretFileError
+from gateway.workers import command
+from gateway.workers.link import Link
+from gateway.workers.listening import Listening
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +77,7 @@ def test_flags_win_and_warnings_are_logged(
     """What is served is the configuration with the flags on top; what is hardly meant so is logged."""
     served: list[tuple[Config, str | None, bool]] = []
 
-    async def serve(config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config]) -> None:
+    async def serve(config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config], link: None) -> None:
         served.append((config, key, demo))
         assert reload() == config
 
@@ -100,6 +105,71 @@ def test_more_workers_than_there_can_be_are_refused(workers: str, capsys: pytest
     """The flag is checked as the configuration is."""
     assert run("serve", "--demo", "--workers", workers) == 2
     assert "server.workers" in capsys.readouterr().err
+
+
+# -- several workers -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Several workers are configured, and all that they need; the flags that `supervise` was given, each time."""
+    loaded = Loaded(Config(server=Server(port=0, workers=3)), ["this is hardly meant so"])
+    monkeypatch.setattr(cli, "load", lambda *arguments: loaded)
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-secret-key")
+    monkeypatch.setattr(log, "configure", lambda *arguments, **options: None)
+    given: list[str] = []
+
+    async def supervise(config: Config, doors: Listening, flags: list[str], environ: object) -> int:
+        given.append(" ".join(flags))
+        doors.close()
+        return 1
+
+    monkeypatch.setattr(command, "supervise", supervise)
+    return given
+
+
+def test_several_workers_have_a_supervisor(several: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """Its exit code counts; workers are called as it was, and no secret stands among their flags."""
+    assert run("serve") == 1
+    assert run("serve", "--config", "a.yaml", "--workers", "3", "--port", "0", "--host", "127.0.0.1") == 1
+    assert several == ["", "--config a.yaml --host 127.0.0.1 --port 0 --workers 3"]
+    assert caplog.text.count("hardly meant so") == 2
+
+
+def test_a_port_that_is_taken_stops_a_supervisor(
+    several: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a worker is started, in the words of a single process."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = Config(server=Server(port=other.getsockname()[1], workers=2))
+        monkeypatch.setattr(cli, "load", lambda *arguments: Loaded(taken))
+        assert run("serve") == 2
+    assert "the port is taken. Choose others with --port" in capsys.readouterr().err
+    assert several == []
+
+
+def test_a_demo_of_several_is_refused(several: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each would have a simulator of its own; what to do in place of it is said."""
+    assert run("serve", "--demo") == 2
+    assert "wavegate simulate" in capsys.readouterr().err
+    assert several == []
+
+
+def test_a_worker_serves_its_share(several: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what its supervisor handed over, and no warnings: the supervisor has said those."""
+    served: list[tuple[Config, Any]] = []
+
+    async def serve(config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config], link: object) -> None:
+        served.append((config, link))
+
+    handed = object()
+    monkeypatch.setattr(running, "serve", serve)
+    monkeypatch.setattr(Link, "inherited", lambda environ: handed)
+    assert run("serve") == 0
+    ((config, link),) = served
+    assert link is handed
+    assert (config.server.internal_port, config.server.max_connections) == (0, 6667)
+    assert several == []
 
 
 def test_without_uvloop_asyncio_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

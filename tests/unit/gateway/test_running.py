@@ -9,6 +9,7 @@ import errno
 import logging
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,23 +19,11 @@ from gateway import __version__, app, running
 from gateway.config.load import ConfigError
 from gateway.config.schema import Config, Server
 from gateway.errors import StartError
+from gateway.workers.link import Link
+from gateway.workers.messages import STOP
+from metrics.recorder import Recorder
 from tests.support.relay import until, within
 from tests.support.server import soon
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (OSError(errno.EADDRINUSE, "in use"), "the port is taken. Choose others with --port and --internal-port."),
-        (OSError(errno.EACCES, "Permission denied"), "Permission denied."),
-        (OSError(), "the address cannot be used."),
-    ],
-)
-def test_a_port_that_cannot_be_had_is_a_sentence(error: OSError, words: str) -> None:
-    """It names both addresses and says what to do, or what the system says."""
-    sentence = running._port_taken(error, Config(server=Server(port=1, internal_port=2)))
-    assert sentence == f"cannot listen on 127.0.0.1:1 or 127.0.0.1:2: {words}"
-
 
 # -- signals ---------------------------------------------------------------------------------------------------------
 
@@ -47,6 +36,7 @@ class Standing:
         self.drained = asyncio.Event()
         self.addresses = app.Addresses("http://127.0.0.1:1", "http://127.0.0.1:2")
         self.fault = fault
+        self.recorder = Recorder()
 
     async def __aenter__(self) -> "Standing":
         if self.fault is not None:
@@ -86,9 +76,10 @@ def serving(
     *,
     demo: bool = False,
     reload: Callable[[], Config] = Config,
+    link: Link | None = None,
 ) -> asyncio.Task[None]:
-    monkeypatch.setattr(running, "Gateway", lambda config, key, *, demo: gateway)
-    return asyncio.create_task(running.serve(Config(), "sk-test", demo=demo, reload=reload))
+    monkeypatch.setattr(running, "Gateway", lambda config, key, *, demo, sockets: gateway)
+    return asyncio.create_task(running.serve(Config(), "sk-test", demo=demo, reload=reload, link=link))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -230,6 +221,62 @@ async def test_a_hangup_takes_up_what_has_changed(
     assert "tenants[0].id: must be unique" in caplog.text
     assert "a fault of ours" in caplog.text
     handlers[signal.SIGTERM]()
+    gateway.drained.set()
+    await within(command)
+    assert gateway.life[-1] == "closed"
+
+
+# -- under a supervisor ----------------------------------------------------------------------------------------------
+
+
+async def test_a_worker_speaks_to_its_supervisor_alone(
+    monkeypatch: pytest.MonkeyPatch, handlers: Handlers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It prints nothing. Signals, however many, drain it; its last word are its metrics."""
+    gateway = Standing()
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5.0)
+    command = serving(monkeypatch, gateway, link=Link(1, theirs, []))
+    await until(lambda: len(handlers) == 3 and gateway.life == ["open"])
+    for _ in range(3):
+        handlers[signal.SIGTERM]()
+        await until(lambda: gateway.life == ["open", "draining"])
+    gateway.drained.set()
+    await within(command)
+    assert gateway.life == ["open", "draining", "drained", "closed"]
+    words = ours.recv(1 << 20).splitlines()
+    assert words[:2] == [
+        b'{"said":"ready","public":"http://127.0.0.1:1","internal":"http://127.0.0.1:2"}',
+        b'{"said":"leaving"}',
+    ]
+    assert b"wavegate_build_info" in words[2]
+    ours.close()
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+async def test_a_worker_stops_at_once_when_it_is_told(monkeypatch: pytest.MonkeyPatch, handlers: Handlers) -> None:
+    """By its supervisor's word, while it drains."""
+    gateway = Standing()
+    ours, theirs = socket.socketpair()
+    command = serving(monkeypatch, gateway, link=Link(1, theirs, []))
+    await until(lambda: gateway.life == ["open"])
+    handlers[signal.SIGTERM]()
+    await until(lambda: gateway.life == ["open", "draining"])
+    ours.send(STOP)
+    await within(command)
+    assert gateway.life == ["open", "draining", "closed"]
+    ours.close()
+
+
+async def test_a_worker_without_its_supervisor_drains(monkeypatch: pytest.MonkeyPatch, handlers: Handlers) -> None:
+    """It notices that the line has ended, and ends in good order."""
+    gateway = Standing()
+    ours, theirs = socket.socketpair()
+    command = serving(monkeypatch, gateway, link=Link(1, theirs, []))
+    await until(lambda: gateway.life == ["open"])
+    ours.close()
+    await soon(lambda: gateway.life == ["open", "draining"])
     gateway.drained.set()
     await within(command)
     assert gateway.life[-1] == "closed"

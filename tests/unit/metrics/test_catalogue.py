@@ -60,6 +60,13 @@ def test_histograms_have_ordered_buckets(row: Row) -> None:
     assert row.kind != "histogram" or row.name.endswith("_seconds")
 
 
+@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+def test_what_is_counted_is_added(row: Row) -> None:
+    """Only a gauge of several processes can be anything but their sum; a limit is told beside what is used of it."""
+    assert row.merge == "sum" or row.kind == "gauge"
+    assert (row.merge == "used_of_limit") <= (row.labels == ("state",))
+
+
 def test_names_are_unique() -> None:
     """No two rows have a name, also not with what the exposition format adds to a counter."""
     names = [row.name for row in CATALOGUE]

@@ -49,6 +49,7 @@ VERBS: list[tuple[Callable[[Recorder], None], str, dict[str, str], float]] = [
     (lambda r: r.transcoded("opus", 1.5, 0.02), "transcode_cpu_seconds_total", {"codec": "opus"}, 0.02),
     (lambda r: r.rendition_started("opus"), "renditions_active", {"codec": "opus"}, 1.0),
     (lambda r: r.rendition_ended("opus"), "renditions_active", {"codec": "opus"}, -1.0),
+    (lambda r: r.worker_restarted("died"), "worker_restarts_total", {"reason": "died"}, 1.0),
     (lambda r: r.loop_lag(0.01), "event_loop_lag_seconds_sum", {}, 0.01),
 ]
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place(host: str = "127.0.0.1") -> AsyncIterator[Place]:
+async def place(host: str = "127.0.0.1", handed: Sequence[socket.socket] = ()) -> AsyncIterator[Place]:
     room, clock, seen = Room(limit=1), Clock(), list[web.Request]()
 
     async def answer(request: web.Request) -> web.Response:
@@ -57,7 +57,7 @@ async def place(host: str = "127.0.0.1") -> AsyncIterator[Place]:
     callers = Callers(10.0, Recorder(), clock)
     port = Port(callers, room.admission(Recorder()), clock)
     try:
-        yield Place(await port.listen(runner.server, host, 0), port, callers, room, clock, seen)
+        yield Place(await port.listen(runner.server, host, 0, handed), port, callers, room, clock, seen)
     finally:
         port.close()
         await runner.cleanup()
@@ -75,6 +75,25 @@ async def test_where_there_is_room_the_http_server_answers() -> None:
         assert (await exchange(there.number, HEAD))[1] == b"here"
         await soon(lambda: len(there.callers) == 0)
         assert len(there.seen) == 1
+
+
+async def test_sockets_that_were_handed_over_are_the_port() -> None:
+    """Whoever waited there before is answered; the gateway's copies close, and who handed them over keeps its own."""
+    ours = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    numbers = [one.getsockname()[1] for one in ours]
+    with ours[0], ours[1], socket.create_connection(("127.0.0.1", numbers[0])) as early:
+        async with place("203.0.113.1", [one.dup() for one in ours]) as there:
+            assert there.number == numbers[0]
+            early.sendall(HEAD)
+            for number in numbers:
+                assert (await exchange(number, HEAD))[1] == b"here"
+            early.setblocking(False)
+            assert (await asyncio.get_running_loop().sock_recv(early, 4096)).startswith(b"HTTP/1.1 200")
+            there.port.stop()
+            there.port.stop()
+        with socket.create_connection(("127.0.0.1", numbers[1])):
+            ours[1].settimeout(5.0)
+            ours[1].accept()[0].close()
 
 
 async def test_whoever_is_turned_away_gets_a_whole_answer() -> None:

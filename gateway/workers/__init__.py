@@ -1,0 +1,1 @@
+"""Several processes as one gateway: a supervisor, its places, and a worker's end of the line to it."""
