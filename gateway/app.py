@@ -7,8 +7,9 @@ file builds its own collaborators.
 import asyncio
 import logging
 import secrets
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from gateway import __version__
+from gateway.cluster.cluster import RedisCluster
 from gateway.config.schema import Config, Tenant
 from gateway.config.secret import key_hash
 from gateway.encoding.clips import ClipPool
@@ -28,7 +30,9 @@ from gateway.quota.opening import ledger_at
 from gateway.quota.policy import Rules
 from gateway.quota.prices import Price, Prices
 from gateway.quota.uses import MemoryUses, Uses
+from gateway.quota.uses_redis import RedisUses
 from gateway.quota.uses_sqlite import SqliteUses
+from gateway.redis.connection import Redis
 from gateway.relay.hub import Hub
 from gateway.server.admission import MEMORY_SHARE, Admission, capacity, files_for
 from gateway.server.audio import AudioDoor
@@ -57,6 +61,8 @@ from gateway.server.speech import SpeechDoor
 from gateway.server.tickets import TicketOffice
 from gateway.server.upgrade import WebSocketDoor
 from gateway.server.usage import UsageDoor
+from gateway.upstream.account import Account
+from gateway.upstream.account_redis import SharedAccount
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.flight import FlightRecorder
 from gateway.upstream.governed import GovernedSource
@@ -101,7 +107,8 @@ class Gateway:
     """A whole gateway in this event loop: `async with Gateway(config, key) as gateway:`; then `gateway.addresses`.
 
     `provider_key` is the value of DASHSCOPE_API_KEY, or None for `upstream.api_key_file`. With `demo` the provider is
-    the built-in simulator; `resident` tells the memory of this process. Raises OSError when a port is taken.
+    the built-in simulator; `resident` tells the memory of this process. `sockets` are bound already and are the
+    public port then. Raises OSError when a port is taken.
     """
 
     def __init__(
@@ -111,12 +118,14 @@ class Gateway:
         *,
         demo: bool = False,
         resident: Callable[[], int] = resident_bytes,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         self._config = config
         self._provider_key = provider_key
         self._demo = demo
         self._stack = AsyncExitStack()
         self._resident = resident
+        self._sockets = sockets
         self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
         self.connections = Connections(config, self.recorder, time.monotonic)
         self.callers = Callers(config.server.handshake_timeout, self.recorder, time.monotonic)
@@ -125,6 +134,7 @@ class Gateway:
         self.governor: Governor
         self.hub: Hub
         self._tenants: Tenants
+        self._cluster: RedisCluster | None = None
         self._seats: Seats[ClientSession]
         self._playbacks: Playbacks
         self.addresses: Addresses
@@ -144,7 +154,9 @@ class Gateway:
             simulator = await stack.enter_async_context(Simulator(speed=DEMO_SPEED))
             config, key = demo_config(config, simulator.url), secrets.token_urlsafe(16)
             self._config = config
-        uses = await self._uses(stack)
+        redis = await self._redis(stack)
+        cluster = await self._join(stack, redis)
+        uses = await self._uses(stack, redis)
         tenants = Tenants(config.tenants, demo=self._demo, office=await self._office(uses), uses=uses)
         self._tenants = tenants
         lease = config.quota.lease_seconds
@@ -154,7 +166,10 @@ class Gateway:
             stack.push_async_callback(recorder.close)
         provider = DashScopeSource(upstream, ProviderKey(key, upstream.api_key_file), recorder=recorder)
         stack.push_async_callback(provider.close)
-        self.governor = Governor(upstream, self.recorder, weight=tenants.weight)
+        account: Account | None = None
+        if redis is not None and cluster is not None:
+            account = await stack.enter_async_context(SharedAccount(redis, cluster.node, upstream, alone=self._alone))
+        self.governor = Governor(upstream, self.recorder, account=account, weight=tenants.weight)
         retries = RetryPolicy(upstream.retry_attempts, upstream.retry_seconds)
         source = GovernedSource(provider, self.governor, retries, self.recorder, timeout=upstream.generation_timeout)
         ledger = await self._ledger(stack, tenants)
@@ -177,7 +192,11 @@ class Gateway:
             fade_seconds=FADE_SECONDS if config.quota.budget_end == "fade" else 0.0,
             transcode=config.transcode,
             on_money=news.changed,
+            cluster=cluster,
         )
+        if cluster is not None and self.hub.neighbours is not None:
+            for kind, handler in self.hub.neighbours.handlers.items():
+                cluster.on(kind, handler)
         # The streams end first, so that everybody still connected hears how theirs ended.
         stack.push_async_callback(self.connections.close, GOODBYE_SECONDS)
         await stack.enter_async_context(self.hub)
@@ -189,7 +208,15 @@ class Gateway:
         stack.callback(porter.cancel)
         repeats = Repeats(self.hub, ledger)
         services = Services(
-            self.hub, tenants, config, tasks, lambda: f"se_{secrets.token_hex(8)}", self.admission, seats, repeats
+            self.hub,
+            tenants,
+            config,
+            tasks,
+            lambda: f"se_{secrets.token_hex(8)}",
+            self.admission,
+            seats,
+            repeats,
+            news.changed,
         )
         cors = Cors(tenants)
         audio = AudioDoor(self.hub, self.connections, time.monotonic, cors.granted)
@@ -222,16 +249,56 @@ class Gateway:
         runner = await self._runner(stack, public)
         assert runner.server is not None
         stack.callback(self.port.close)
-        bound = await self.port.listen(runner.server, server.host, server.port)
+        bound = await self.port.listen(runner.server, server.host, server.port, self._sockets)
         runner = await self._runner(stack, internal)
         await web.TCPSite(runner, server.internal_host, server.internal_port).start()
         self.addresses = Addresses(_url(server.host, bound), _url(server.internal_host, runner.addresses[0][1]))
+
+    @property
+    def _alone(self) -> bool:
+        """Whether this node goes on by itself while Redis is away."""
+        return self._config.cluster.when_redis_is_away == "alone"
+
+    async def _redis(self, stack: AsyncExitStack) -> Redis | None:
+        """What the nodes share, if this is one of several. Raises StartError where it has to be there and is not."""
+        url = self._config.cluster.redis_url
+        if url is None:
+            return None
+        try:
+            redis = await stack.enter_async_context(Redis(url))
+            if not self._alone:
+                await redis.call("PING")
+        except ValueError:
+            raise StartError("cluster.redis_url is redis://[user:password@]host[:port][/db].") from None
+        except ServiceError:
+            raise StartError("cluster.redis_url: nothing answers there; is Redis running?") from None
+        return redis
+
+    async def _join(self, stack: AsyncExitStack, redis: Redis | None) -> RedisCluster | None:
+        """Makes this process a node beside the others. They hear of it now, and ask it for nothing before it has told
+        them of a stream.
+        """
+        if redis is None:
+            return None
+        self._cluster = await stack.enter_async_context(RedisCluster(redis, self._says))
+        return self._cluster
+
+    def _says(self) -> bytes:
+        """With each sign of life; before there is anything to say, nothing."""
+        hub = getattr(self, "hub", None)
+        return hub.neighbours.says() if hub is not None and hub.neighbours is not None else b""
+
+    @property
+    def _store(self) -> str:
+        """Where the ledger is kept: what is good for one process is not for a cluster."""
+        store, shared = self._config.quota.store, self._config.cluster.redis_url
+        return store if shared is None or store.startswith(("redis://", "rediss://")) else shared
 
     async def _ledger(self, stack: AsyncExitStack, tenants: Tenants) -> Ledger:
         quota = self._config.quota
         prices = {model: Price(price.per_second, price.per_character) for model, price in quota.prices.items()}
         rules = Rules(quota.lease_seconds, quota.estimate_seconds, quota.minimum_seconds)
-        ledger = ledger_at(quota.store, tenants.limits, rules, Prices(prices))
+        ledger = ledger_at(self._store, tenants.limits, rules, Prices(prices), alone=self._alone)
         try:
             await ledger.open()
         except ServiceError as error:
@@ -240,9 +307,11 @@ class Gateway:
         stack.push_async_callback(ledger.close)
         return ledger
 
-    async def _uses(self, stack: AsyncExitStack) -> Uses:
+    async def _uses(self, stack: AsyncExitStack, redis: Redis | None) -> Uses:
         """Where the uses of tickets are counted: beside the ledger's file, so that neither waits for the other."""
-        store = self._config.quota.store
+        if redis is not None:
+            return await stack.enter_async_context(RedisUses(redis))
+        store = self._store
         if store.startswith("sqlite:///"):
             return await stack.enter_async_context(SqliteUses(store.removeprefix("sqlite:///") + "-tickets"))
         return MemoryUses()
@@ -295,7 +364,8 @@ class Gateway:
     def _unready(self) -> list[str]:
         trouble = self.governor.trouble()
         draining = ["draining"] * self.connections.draining
-        return [*draining, *self.admission.full(), *([trouble] if trouble else [])]
+        away = ["redis away"] * (self._cluster is not None and not self._cluster.ready)
+        return [*draining, *away, *self.admission.full(), *([trouble] if trouble else [])]
 
 
 def _url(host: str, port: int) -> str:
