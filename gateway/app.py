@@ -134,7 +134,7 @@ class Gateway:
         self.governor: Governor
         self.hub: Hub
         self._tenants: Tenants
-        self._cluster: RedisCluster | None = None
+        self.cluster: RedisCluster | None = None
         self._seats: Seats[ClientSession]
         self._playbacks: Playbacks
         self.addresses: Addresses
@@ -280,8 +280,8 @@ class Gateway:
         """
         if redis is None:
             return None
-        self._cluster = await stack.enter_async_context(RedisCluster(redis, self._says))
-        return self._cluster
+        self.cluster = await stack.enter_async_context(RedisCluster(redis, self._says))
+        return self.cluster
 
     def _says(self) -> bytes:
         """With each sign of life; before there is anything to say, nothing."""
@@ -364,7 +364,7 @@ class Gateway:
     def _unready(self) -> list[str]:
         trouble = self.governor.trouble()
         draining = ["draining"] * self.connections.draining
-        away = ["redis away"] * (self._cluster is not None and not self._cluster.ready)
+        away = ["redis away"] * (self.cluster is not None and not self.cluster.ready)
         return [*draining, *away, *self.admission.full(), *([trouble] if trouble else [])]
 
 

@@ -7,7 +7,6 @@ elsewhere, the answer is the same, or `cluster_unavailable`. It must not know Re
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -78,7 +77,6 @@ class Neighbours:
         self._crowds = crowds
         self._publications = Publications(cluster, live_lag, instruments.now)
         self._heard_at: dict[str, float] = {}
-        self._told: set[str] = set()
         self._learned_at: dict[StreamId, float] = {}
 
     @property
@@ -191,18 +189,19 @@ class Neighbours:
 
     def tick(self) -> None:
         """Called about once a second: says what is heard here, and drops what others say no more."""
-        rows: dict[str, list[letters.Heard]] = defaultdict(list)
+        rows: dict[str, list[letters.Heard]] = {}
         for stream in list(self._streams.values()):
             if not isinstance(stream, Replica) or stream.adopted:
                 continue
             if stream.node not in self._cluster.peers and stream.whole:
                 stream.owner_lost()
-            elif stream.here or stream.reading:
+                continue
+            rows.setdefault(stream.node, [])
+            if stream.here or stream.reading:
                 row = letters.Heard(stream_id=stream.id, listeners=stream.here, reading=stream.reading)
                 rows[stream.node].append(row)
-        for node in self._told | set(rows):
-            self._cluster.tell(node, "heard", letters.HeardList(streams=rows.get(node, [])).octets())
-        self._told = set(rows)
+        for node, said in rows.items():
+            self._cluster.tell(node, "heard", letters.HeardList(streams=said).octets())
         now = self._instruments.now()
         for node in [node for node, at in self._heard_at.items() if now - at > WANTED_SECONDS]:
             self._forget_node(node)
@@ -312,8 +311,7 @@ class Neighbours:
                 stream.elsewhere[node] = row.listeners
             else:
                 stream.elsewhere.pop(node, None)
-        for row in rows.values():
-            self._publications.reads(node, row.stream_id, row.reading)
+        self._publications.reads(node, {(row.stream_id, number) for row in rows.values() for number in row.reading})
         return b""
 
     async def _on_cancel(self, node: str, body: bytes) -> bytes:

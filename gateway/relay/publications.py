@@ -7,7 +7,7 @@ It must not know what a log is made of.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.errors import WavegateError
 from gateway.model import Chunk, Position, StreamId
@@ -20,6 +20,8 @@ from transcode.formats import StreamFormat
 
 # Nodes say once a second what they read: so many of their words may be late or lost.
 WANTED_SECONDS = 10.0
+# What a node asked for just now it may not have said yet that it reads.
+ASKED_SECONDS = 2.0
 
 
 class Publication:
@@ -33,17 +35,22 @@ class Publication:
         self.log_name = log_name
         self.broken = False
         self._wanted: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
         self.log: Log = cluster.publish(log_name, self._drained, self._lost)
         self._listener = Listener(channel, self, channel.first, OnLag.COMPLETE, live_lag)
         self._listener.join()
 
-    def want(self, node: str, until: float) -> None:
-        """This node reads it, and has said so for so long."""
-        self._wanted[node] = until
+    def ask(self, node: str, now: float) -> None:
+        """This node is going to read it."""
+        self._asked[node] = now + ASKED_SECONDS
+        self._wanted[node] = now + WANTED_SECONDS
 
-    def unwant(self, node: str) -> None:
-        """This node reads it no more."""
-        self._wanted.pop(node, None)
+    def read(self, node: str, now: float, *, reads: bool) -> None:
+        """What this node says of itself: it reads it, or it does not."""
+        if reads:
+            self._wanted[node] = now + WANTED_SECONDS
+        elif node in self._wanted and self._asked.get(node, 0.0) <= now:
+            del self._wanted[node]
 
     def wanted(self, now: float) -> bool:
         """Whether any node reads it."""
@@ -129,18 +136,14 @@ class Publications:
             self._count += 1  # no log has the name of one before
             log_name = f"{name[0]}:{name[1]:08x}:{self._count}"
             known = self._all[name] = Publication(channel, self._cluster, self._live_lag, log_name)
-        known.want(node, self._now() + WANTED_SECONDS)
+        known.ask(node, self._now())
         return known
 
-    def reads(self, node: str, stream_id: StreamId, numbers: Iterable[int]) -> None:
-        """What this node still reads of a stream: all the others of it are not wanted there any more."""
-        until = self._now() + WANTED_SECONDS
-        read = set(numbers)
-        for (stream, number), publication in self._all.items():
-            if stream == stream_id and number in read:
-                publication.want(node, until)
-            elif stream == stream_id:
-                publication.unwant(node)
+    def reads(self, node: str, names: Collection[tuple[StreamId, int]]) -> None:
+        """All that this node reads now."""
+        now = self._now()
+        for name, publication in self._all.items():
+            publication.read(node, now, reads=name in names)
 
     def tick(self) -> None:
         """Called about once a second: gives up what nobody reads any more."""

@@ -162,7 +162,13 @@ class Replica:
             return channel
         if self.adopted:
             return self.renditions.channel(wishes)
-        published = await self._owner.want(self, wishes, at)
+        try:
+            published = await self._owner.want(self, wishes, at)
+        except ServiceError:
+            if not self.whole or not await self._owner.gone(self):
+                raise
+            self.owner_lost()
+            return self.renditions.channel(wishes)
         if at is not None and published.moment is not None:
             self._moments = {at: published.moment}
         # Others may have asked for the same meanwhile.
