@@ -176,6 +176,8 @@ export default {
     unsupported_format: 'This browser can play none of the formats that can be had.',
     transcoding: 'The gateway could not make this format.',
     ledger_unavailable: 'The gateway cannot account for songs at the moment.',
+    cluster_unavailable: 'Another part of the gateway cannot be reached at the moment.',
+    owner_lost: 'The part of the gateway that made this song is gone.',
     going_away: 'The gateway was stopped.',
     cancelled: 'The song was cancelled.',
     unreachable: 'The gateway does not answer.',

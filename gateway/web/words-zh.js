@@ -176,6 +176,8 @@ export default {
     unsupported_format: '可提供的格式，此浏览器都无法播放。',
     transcoding: '网关无法生成这种格式。',
     ledger_unavailable: '网关暂时无法记账。',
+    cluster_unavailable: '网关的另一部分暂时无法连接。',
+    owner_lost: '生成这首歌的网关节点已经离线。',
     going_away: '网关已停止。',
     cancelled: '这首歌已取消。',
     unreachable: '网关没有响应。',
