@@ -13,7 +13,7 @@ from typing import cast
 
 from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.model import Chunk, Flag, Position
-from gateway.relay.channel import Channel
+from gateway.relay.channel import CLUSTER, Channel
 from gateway.relay.ports import ListenerTransport
 
 # One writelines takes this much at most, or a single chunk: what the socket does not take of it is all that waits in
@@ -98,7 +98,8 @@ class Listener:
         channel.listeners[self] = None
         self._tally.listeners += 1
         self._here = True
-        channel.recorder.listener_joined(self.transport.name, channel.format.codec)
+        if self.transport.name != CLUSTER:  # who hears by way of it is counted on the other node
+            channel.recorder.listener_joined(self.transport.name, channel.format.codec)
         self.pump()
 
     def leave(self) -> None:
@@ -110,7 +111,8 @@ class Listener:
         del channel.listeners[self]
         self._tally.listeners -= 1
         channel.flush_tallies()
-        channel.recorder.listener_left(self.transport.name, channel.format.codec)
+        if self.transport.name != CLUSTER:
+            channel.recorder.listener_left(self.transport.name, channel.format.codec)
 
     def fail(self) -> None:
         """Its transport has broken: leaves, and says so if it still can."""

@@ -21,6 +21,7 @@ from gateway.protocol.events import encode
 from gateway.relay.channel import Channel
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener
+from gateway.relay.neighbours import owned
 from gateway.relay.replica import AnyStream
 from gateway.server.listing import among, place_of, rows
 
@@ -60,7 +61,7 @@ class DebugDoor:
             "streams": shown,
             "total": len(asked),
             "running": sum(not stream.status.final for stream in asked),
-            "listeners": sum(stream.listeners for stream in asked),
+            "listeners": sum(stream.here for stream in asked),
             "listeners_looked_at": look.taken,
         }
         headers = {"Cache-Control": "no-store", "Vary": "Accept"}
@@ -85,7 +86,8 @@ class DebugDoor:
             "mode": stream.request.mode.value,
             "created_at": round(stream.created_at, 3),
             "age_seconds": round(self._now() - stream.created_at, 3),
-            "listeners": stream.listeners,
+            "owned": owned(stream),
+            "listeners": stream.here,
             "listeners_by_transport": doors,
             "slowest_lag_seconds": round(max(lags), 3) if lags else None,
             "upstream": {
@@ -194,6 +196,8 @@ def _format(rendition: dict[str, Any]) -> str:
 
 def _upstream(row: dict[str, Any]) -> Iterator[str]:
     upstream = row["upstream"]
+    if not row["owned"]:
+        yield "another node's"
     if upstream["position"] is not None:
         yield f"waits as {upstream['position']}"
     if upstream["tries"] > 1:

@@ -98,6 +98,7 @@ async def test_a_row_tells_all_that_there_is_to_know() -> None:
             "mode": "stream",
             "created_at": round(stream.created_at, 3),
             "age_seconds": 75.5,
+            "owned": True,
             "listeners": 3,
             "listeners_by_transport": {"pipe": 3},
             "retained_bytes": stream.retained_bytes,
