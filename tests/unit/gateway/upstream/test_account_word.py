@@ -9,7 +9,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import pytest
 import pytest_asyncio
@@ -19,15 +19,22 @@ from gateway.redis.connection import Redis
 from gateway.upstream.account import Head
 from gateway.upstream.account_word import KEYS, NODES, SCRIPT, Answer, Memory, Terms, Verdict, answer, words
 from gateway.upstream.allowance import Allowance
-from tests.support.redis import redis_server
+from tests.support.redis import standing_redis
 
 TERMS = Terms("n1", 10, 1 / 3, 10.0, 0.05)
 HEAD = Head(TenantId("a"), 3.0, 1.5, 4)
 
 
+@pytest.fixture(scope="module")
+def standing(need: Callable[[str], str]) -> Iterator[str]:
+    with standing_redis(need("redis-server")) as address:
+        yield address
+
+
 @pytest_asyncio.fixture
-async def redis(need: Callable[[str], str]) -> AsyncIterator[Redis]:
-    async with redis_server(need("redis-server")) as server, Redis(server.url, timeout=5.0) as connection:
+async def redis(standing: str) -> AsyncIterator[Redis]:
+    async with Redis(standing, timeout=5.0) as connection:
+        await connection.call("FLUSHALL")
         yield connection
 
 
