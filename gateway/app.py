@@ -320,7 +320,11 @@ class Gateway:
         file = self._config.server.ticket_secret_file
         if file is not None:
             return TicketOffice(SigningKeys(await asyncio.to_thread(read_ticket_secrets, file)))
-        return TicketOffice(SigningKeys([await uses.secret(secrets.token_bytes(SECRET_BYTES))]))
+        try:
+            return TicketOffice(SigningKeys([await uses.secret(secrets.token_bytes(SECRET_BYTES))]))
+        except ServiceError:
+            sentence = "what signs tickets is kept in Redis, which is away; name a file for it."
+            raise StartError(f"server.ticket_secret_file: {sentence}") from None
 
     async def _admission(self) -> Admission:
         """How much there is room for, of what was configured and what the machine has."""

@@ -109,14 +109,14 @@ class Upstream(Section, frozen=True):
         "Names for models at /v1/audio/speech, for clients that ask for OpenAI's, which are refused without one: "
         "tts-1: {model: cosyvoice-v3-flash, voices: {alloy: longanyang}}.",
     ] = {}
-    requests_per_minute: Annotated[AtLeastOne, "Generations the account may start in a minute, all keys together."] = (
-        180
-    )
+    requests_per_minute: Annotated[
+        AtLeastOne, "Generations the account may start in a minute, all keys and nodes together."
+    ] = 180
     max_concurrency: Annotated[
-        AtLeastOne, "Generations at once; lowered by itself while the provider says it is full."
+        AtLeastOne, "Generations at once, over all nodes; lowered by itself while the provider says it is full."
     ] = 20
     max_queue: Annotated[
-        AtLeastOne, "Generations that may wait for their turn at the provider; more are refused at once."
+        AtLeastOne, "Generations that may wait at each node for their turn at the provider; more are refused at once."
     ] = 256
     max_queue_per_tenant: Annotated[AtLeastOne, "The same for a single tenant. Waiting tenants take turns."] = 64
     max_queue_seconds: Annotated[Seconds, "Longest wait for a turn; then the generation is refused."] = 120.0
