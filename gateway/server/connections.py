@@ -18,6 +18,8 @@ from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
 
 TICK_SECONDS = 1.0
+# A node takes 2,000 joins a second with a core of its own, and has others to serve meanwhile.
+RETURNS_A_SECOND = 500
 # Pings written before others have their turn: a millisecond.
 PINGS_AT_ONCE = 128
 
@@ -161,16 +163,18 @@ class Connections:
         self.draining = True
         for session in self._all.values():
             if session is not None:
-                session.go_away(time_left, self._uniform(0.1, 2.0))
+                session.go_away(time_left, self._return())
+
+    def _return(self) -> float:
+        """When one may come back, to here or to another node: so late that no more come at once than one can take."""
+        return self._uniform(0.1, max(2.0, len(self._all) / RETURNS_A_SECOND))
 
     async def close(self, seconds: float) -> None:
         """Says goodbye to everybody and waits this long for the sockets to close; the rest is cut."""
         self.draining = True
         for session in list(self._all.values()):
             if session is not None:
-                session.close(
-                    ServiceError("going_away", "The gateway has stopped.", retry_after=self._uniform(0.1, 2.0))
-                )
+                session.close(ServiceError("going_away", "The gateway has stopped.", retry_after=self._return()))
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
