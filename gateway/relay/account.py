@@ -2,11 +2,14 @@
 
 Invariant: it is settled once, by the end it really had; a bill that the ledger could not take is kept until it can.
 When the budget has ended the song may use up what it was granted and no more, and is told where to fade out. A ledger
-that is away stops nobody who has begun. It must not know stores, limits or sockets.
+that is away stops nobody who has begun, and one that is slow delays nobody: it is asked in time, beside the song, and
+waited for when all that was granted is used up, once and briefly. It must not know stores, limits or sockets.
 """
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from gateway.accounting import Settlement
 from gateway.errors import LimitError
@@ -15,8 +18,13 @@ from gateway.relay.ports import Ledger
 
 logger = logging.getLogger("wavegate.account")
 
-# The ledger gets this long for an answer while a song waits for it.
+# The ledger gets this long for an answer.
 PATIENCE_SECONDS = 5.0
+# A song waits for one that is as quick as usual, and longer where it has nothing left; then not again for that answer.
+QUICK_SECONDS = 0.05
+HOLD_SECONDS = 1.0
+# One that did not answer is asked again after this.
+AGAIN_SECONDS = 1.0
 # More is asked for when less than this is left of what was granted, and that much more.
 MARGIN_SECONDS = 10.0
 MORE_SECONDS = 30.0
@@ -35,12 +43,21 @@ class Account:
         self._id = stream_id
         self._fade_seconds = fade_seconds
         self._ended: LimitError | None = None
+        self._beginning: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._waited = False
+        self._again_at = 0.0
 
     async def begin(self, request_id: str) -> None:
         """The provider has begun, and this is its name for the generation."""
+        await self._finish(self._beginning)
+        self._beginning = self._beside(self._note(request_id or None), "beginning")
+        await asyncio.wait([self._beginning], timeout=QUICK_SECONDS)
+
+    async def _note(self, request_id: str | None) -> None:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._ledger.begin(self._id, request_id or None)
+                await self._ledger.begin(self._id, request_id)
         except Exception:
             logger.exception("stream %s could not be noted as begun", self._id)
 
@@ -58,15 +75,35 @@ class Account:
     async def cover(self, received: float) -> None:
         """Has so many seconds reserved. Raises LimitError when the budget has ended and they are not."""
         if self._ended is None and not self.covers(received):
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    self.granted += await self._ledger.extend(self._id, MORE_SECONDS)
-            except LimitError as refusal:
-                self._ended = refusal
-            except Exception:
-                logger.exception("no more seconds could be reserved for stream %s", self._id)
+            now = asyncio.get_running_loop().time()
+            if self._asking is None and now >= self._again_at:
+                self._asking, self._waited = self._beside(self._ask_for_more(), "asking for more"), False
+                await asyncio.wait([self._asking], timeout=QUICK_SECONDS)
+            if self._asking is not None and received >= self.granted and not self._waited:
+                self._waited = True
+                await asyncio.wait([self._asking], timeout=HOLD_SECONDS)
         if self._ended is not None and received >= self.granted:
             raise self._ended
+
+    async def _ask_for_more(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self.granted += await self._ledger.extend(self._id, MORE_SECONDS)
+        except LimitError as refusal:
+            self._ended = refusal
+        except Exception:
+            logger.exception("no more seconds could be reserved for stream %s", self._id)
+            self._again_at = asyncio.get_running_loop().time() + AGAIN_SECONDS
+        finally:
+            self._asking = None
+
+    def _beside(self, work: Coroutine[Any, Any, None], what: str) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(work, name=f"{what} of {self._id}")
+
+    @staticmethod
+    async def _finish(task: "asyncio.Task[None] | None") -> None:
+        if task is not None:
+            await asyncio.wait([task])
 
     async def renew(self, received: float) -> None:
         """Keeps the lease, and notes what a crash would cost."""
@@ -82,6 +119,9 @@ class Account:
     async def settle(self, settlement: Settlement) -> bool:
         """Books the end; tells whether the ledger took it. Of one that it did not take, the bill stays `unsettled`."""
         self.unsettled = settlement
+        # Each of them ends within the ledger's time, and comes before the end in its book.
+        await self._finish(self._beginning)
+        await self._finish(self._asking)
         return await self.settle_again()
 
     async def settle_again(self) -> bool:

@@ -293,6 +293,8 @@ class ScriptedLedger:
         self.withdrawn.append(stream_id)
 
     async def begin(self, stream_id: StreamId, provider_request_id: str | None) -> None:
+        if self.hold is not None:
+            await self.hold.wait()
         self.begun.append((stream_id, provider_request_id))
         self._fail()
 
@@ -302,6 +304,8 @@ class ScriptedLedger:
         return not self.lost
 
     async def extend(self, stream_id: StreamId, seconds: float) -> float:
+        if self.hold is not None:
+            await self.hold.wait()
         self._fail()
         if self.budget <= 0:
             raise LimitError("quota_exceeded", "The budget has ended.")

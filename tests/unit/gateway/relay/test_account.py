@@ -60,17 +60,49 @@ async def test_where_to_fade_out_is_known_when_there_will_be_no_more() -> None:
 
 @pytest.mark.parametrize("trouble", [ServiceError("overloaded", "Away."), OSError("the disk is full")])
 async def test_a_ledger_in_trouble_stops_nobody(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """It is asked again with the next sound; what went wrong stands in the log."""
+    """It is asked again after a while; what went wrong stands in the log, once for each time."""
     account, ledger = opened()
     ledger.fault = trouble
     with caplog.at_level(logging.ERROR):
         await account.begin("r-1")
         await account.cover(100.0)
+        await account.cover(100.0)
         await account.renew(100.0)
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
     ledger.fault = None
+    account._again_at = 0.0
     await account.cover(101.0)
     assert account.granted == 60.0 + MORE_SECONDS
+
+
+async def test_a_slow_ledger_delays_no_song(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was granted is heard meanwhile; when that is used up it is waited for once, and then no more."""
+    monkeypatch.setattr("gateway.relay.account.QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.relay.account.HOLD_SECONDS", 0.01)
+    account, ledger = opened()
+    ledger.hold = asyncio.Event()
+    await within(account.begin("r-1"))
+    for received in (55.0, 59.0, 60.0, 61.0):
+        await within(account.cover(received))
+    assert (account.granted, ledger.begun) == (60.0, [])
+    ledger.hold.set()
+    assert await within(account.settle(WHOLE))
+    assert (account.granted, ledger.begun) == (60.0 + MORE_SECONDS, [(ID, "r-1")])
+
+
+async def test_an_answer_that_comes_late_still_ends_the_song(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the sound that comes after it."""
+    monkeypatch.setattr("gateway.relay.account.QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.relay.account.HOLD_SECONDS", 0.0)
+    account, ledger = opened(budget=0.0)
+    ledger.hold = asyncio.Event()
+    await within(account.cover(61.0))
+    asking = account._asking
+    ledger.hold.set()
+    await within(account._finish(asking))
+    assert account._asking is None
+    with pytest.raises(LimitError):
+        await account.cover(61.5)
 
 
 async def test_a_lease_that_is_lost_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
