@@ -76,6 +76,13 @@ class Traffic:
     listener_seconds: float
     egress_bytes: int
 
+    def __add__(self, other: "Traffic | None") -> "Traffic":
+        """Both of them, of the same stream."""
+        if other is None:
+            return self
+        seconds, size = self.listener_seconds + other.listener_seconds, self.egress_bytes + other.egress_bytes
+        return Traffic(self.stream_id, seconds, size)
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from gateway.accounting import Reservation
+from gateway.accounting import Reservation, Traffic
 from gateway.config.schema import Limits, Relay, Transcode
 from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.log import event as log_event
@@ -91,28 +91,36 @@ class Hub:
         self._songs.neighbours = self.neighbours
         elsewhere = self.neighbours.crowd if self.neighbours is not None else None
         self._audiences = Audiences(ledger, limits_of, self._instruments, elsewhere)
-        self._keeper: asyncio.Task[None] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
+        # What listeners took that the ledger does not know yet.
+        self._untold: dict[StreamId, Traffic] = {}
         self._draining = False
+        self._gone = False
 
     async def __aenter__(self) -> "Hub":
         await self._tasks.__aenter__()
-        self._keeper = self._tasks.create_task(self._keep(), name="hub keeper")
+        self._keepers = [
+            self._tasks.create_task(self._keep(), name="hub keeper"),
+            self._tasks.create_task(self._keep_books(), name="hub bookkeeper"),
+        ]
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._draining = True
-        assert self._keeper is not None
-        self._keeper.cancel()
+        self._draining = self._gone = True
+        for keeper in self._keepers:
+            keeper.cancel()
         for worker in self._workers:
             worker.cancel()
         stopped = ServiceError("going_away", "The gateway has stopped; the stream has ended.")
         for stream in self._streams.values():
             stream.cancel(stopped)
         await self._tasks.__aexit__(None, None, None)
+        await asyncio.gather(*self._workers, return_exceptions=True)
         # What has come is heard in other formats, too, if that does not take long.
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
-                for stream in self._streams.values():
+                # What other nodes make goes on there.
+                for stream in [stream for stream in self._streams.values() if owned(stream)]:
                     await stream.renditions.finished()
         for stream in self._streams.values():
             stream.close(stopped)
@@ -290,8 +298,6 @@ class Hub:
         return sum(not stream.status.final for stream in self._streams.values())
 
     async def _keep(self) -> None:
-        renew_every = self._lease_seconds / 3
-        next_renewal = self._instruments.now() + renew_every
         while True:
             await asyncio.sleep(1.0)
             self.forget()
@@ -299,26 +305,39 @@ class Hub:
                 stream.tick()
             if self.neighbours is not None:
                 self.neighbours.tick()
+
+    async def _keep_books(self) -> None:
+        """Beside the rest: a ledger that is slow or away delays nothing else."""
+        renew_every = self._lease_seconds / 3
+        next_renewal = self._instruments.now() + renew_every
+        while True:
+            await asyncio.sleep(1.0)
             await self._count()
             if self._instruments.now() >= next_renewal:
                 next_renewal = self._instruments.now() + renew_every
-                await self._renew()
-
-    async def _renew(self) -> None:
-        for stream in list(self._streams.values()):
-            await stream.keep_lease()
+                await asyncio.gather(*[stream.keep_lease() for stream in self._streams.values()])
 
     async def _count(self) -> None:
-        """Tells the ledger what listeners took since the last time, and has it look for leases that have ended."""
-        traffic = [one for stream in self._streams.values() if (one := stream.traffic()) is not None]
+        """Tells the ledger what listeners took since the last time, and has it look for leases that have ended.
+
+        What it could not be told is told with the next.
+        """
+        for stream in self._streams.values():
+            if (took := stream.traffic()) is not None:
+                self._untold[stream.id] = took + self._untold.get(stream.id)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                if traffic:
-                    await self._ledger.heard(traffic)
+                if self._untold:
+                    telling, self._untold = self._untold, {}
+                    try:
+                        await self._ledger.heard(list(telling.values()))
+                    except BaseException:
+                        self._untold = telling
+                        raise
                 await self._ledger.sweep()
                 await self._audiences.look()
         except Exception:
-            logger.exception("the ledger could not be kept up: what listeners of %d streams took", len(traffic))
+            logger.exception("the ledger could not be kept up: what listeners of %d streams took", len(self._untold))
 
     def forget(self) -> None:
         """Lets go of finished streams that are too old, and of the least recently heard ones past the byte limit."""
@@ -344,6 +363,15 @@ class Hub:
             self._spawn(self.neighbours.disown(gone), "disown")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        worker = self._tasks.create_task(work, name=name)
+        """Has this done as long as the hub is there; where it breaks, nothing else does."""
+        if self._gone:
+            work.close()
+            return
+        worker = asyncio.get_running_loop().create_task(work, name=name)
         self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        worker.add_done_callback(self._did)
+
+    def _did(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (fault := worker.exception()) is not None:
+            logger.error("%s: this broke", worker.get_name(), exc_info=fault)

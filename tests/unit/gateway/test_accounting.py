@@ -6,8 +6,8 @@ It must not know an implementation.
 
 import pytest
 
-from gateway.accounting import Budget, State
-from gateway.model import Status
+from gateway.accounting import Budget, State, Traffic
+from gateway.model import Status, StreamId
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,10 @@ def test_a_budget(limit: int, used: float, remaining: float | None, low: bool) -
 def test_states() -> None:
     """Every status of a stream is a state of its row, and one more."""
     assert {state.value for state in State} == {status.value for status in Status} | {"expired"}
+
+
+def test_what_was_heard_adds_up() -> None:
+    """Of one stream: to what was heard before, or to nothing."""
+    first, second = Traffic(StreamId("st_1"), 1.5, 10), Traffic(StreamId("st_1"), 0.5, 1)
+    assert first + None == first
+    assert first + second == Traffic(StreamId("st_1"), 2.0, 11)
