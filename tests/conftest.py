@@ -1,6 +1,7 @@
 """What every test gets: its loops, the watch over blocking calls, the leak check, and programs to run beside it.
 
-Invariant: an async test fails when our code blocks the loop, and any test fails that leaves a task or a thread behind.
+Invariant: an async test fails when our code blocks the loop, and any test fails that leaves a task, a socket or a
+thread behind.
 It must not know any room of the gateway, beyond which of them are tested on both loops.
 """
 
@@ -16,7 +17,7 @@ import pytest_asyncio
 
 from tests.house.blocking import blocking_calls_fail
 from tests.house.coverage_floors import Judge
-from tests.house.leaks import leaked_tasks, leaked_threads
+from tests.house.leaks import leaked_sockets, leaked_tasks, leaked_threads
 from tests.house.parts import Parts
 from tests.house.programs import Program
 from tests.house.workers import Controller, Worker
@@ -93,7 +94,7 @@ async def _watched_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     else:
         with blocking_calls_fail():
             yield
-    if left := await leaked_tasks():
+    if left := [*await leaked_tasks(), *await leaked_sockets()]:
         pytest.fail(f"left behind: {', '.join(left)}", pytrace=False)
 
 

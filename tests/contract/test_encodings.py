@@ -251,7 +251,7 @@ async def test_what_is_no_song_fails(kind: str) -> None:
 
 
 async def test_nothing_is_left_of_many(kind: str) -> None:
-    """Files and threads are as many after 500 encodes as after a few."""
+    """Files and threads are as many after 200 encodes as after a few."""
     song = songs()["mp3"][:2000]
 
     async def some(pool: EncodingPool, count: int) -> None:
@@ -268,7 +268,7 @@ async def test_nothing_is_left_of_many(kind: str) -> None:
         ids = [int(name.split()[1]) for name in pool.workers if kind == "processes"] + [os.getpid()]
         await some(pool, 30)
         before = [footprint(number) for number in ids]
-        await some(pool, 500)
+        await some(pool, 200)
         gc.collect()
         assert [footprint(number) for number in ids] == before
         assert len(pool.workers) == {"processes": 1, "threads": min(2, len(os.sched_getaffinity(0)))}[kind]

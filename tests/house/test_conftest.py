@@ -17,10 +17,11 @@ from tests.house.tree import ROOT
 SAMPLES = """
 import asyncio, threading, time, warnings
 import pytest
-from tests.house.leaks import leaked_tasks, leaked_threads
+from tests.house.leaks import leaked_sockets, leaked_tasks, leaked_threads
 from tests.house.tree import ROOT
 
-leaked_tasks.__defaults__ = leaked_threads.__defaults__ = (0.01,)  # this run knows that they will not end
+for leaked in (leaked_tasks, leaked_sockets, leaked_threads):
+    leaked.__defaults__ = (0.01,)  # this run knows that they will not end
 names = {"time": time}
 exec(compile("def block():\\n    time.sleep(0)\\n", str(ROOT / "gateway/room.py"), "exec"), names)
 block = names["block"]
@@ -40,6 +41,10 @@ async def test_gives_no_reason():
 
 async def test_leaves_a_task():
     held.append(asyncio.create_task(asyncio.Event().wait(), name="forgotten"))
+
+async def test_leaves_a_connection():
+    held.append(await asyncio.start_server(lambda *_: None, "127.0.0.1", 0))
+    held.append(await asyncio.open_connection(*held[-1].sockets[0].getsockname()))
 
 async def test_uses_an_executor():
     await asyncio.to_thread(threading.get_ident)
@@ -101,6 +106,7 @@ def test_the_promises_are_kept(tmp_path: Path, workers: str) -> None:
         r"PASSED \S*::test_is_excused",
         r"ERROR \S*::test_gives_no_reason - .*takes the reason",
         r"ERROR \S*::test_leaves_a_task - .*left behind: task forgotten in Event\.wait",
+        r"ERROR \S*::test_leaves_a_connection - .*left behind: socket .* to ",
         r"PASSED \S*::test_uses_an_executor",
         r"ERROR \S*::test_leaves_a_thread - .*left behind: thread lost",
         r"FAILED \S*::test_warns - DeprecationWarning: old",

@@ -23,6 +23,7 @@ SETTINGS = """
 asyncio_mode = "auto"
 asyncio_default_fixture_loop_scope = "function"
 timeout = 30
+addopts = "-p no:schemathesis -p no:hypothesispytest"  # which take their time to load, three times a run
 [tool.coverage.run]
 branch = true
 source_pkgs = ["room"]
@@ -116,10 +117,10 @@ def test_one_judgement_for_all_workers(tmp_path: Path, more: str, code: int, jud
 
 def test_a_worker_that_dies_or_hangs_fails_its_test(tmp_path: Path) -> None:
     """Even if it ends with code 0, and in the time that every test has; the other tests are run all the same."""
-    found, said = run(tmp_path, DIES_AND_HANGS, "--timeout=4")
+    found, said = run(tmp_path, DIES_AND_HANGS, "--timeout=2")
     assert found == 1, said
     assert "crashed while running 'test_samples.py::test_dies'" in said, said
-    assert "FAILED test_samples.py::test_hangs - Failed: Timeout (>4.0s)" in said
+    assert "FAILED test_samples.py::test_hangs - Failed: Timeout (>2.0s)" in said
     assert "2 failed, 2 passed" in said
 
 

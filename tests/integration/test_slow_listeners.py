@@ -27,6 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 # A minute of it is 11 MB: far more than all buffers between here and there hold.
 LONG = "[[scale seconds=60 speed=0]] far more than sockets hold"
 MOST_BYTES = 64 * 1024
+POLL = 0.05  # s between two questions; to ask without a pause costs more than the song
 
 
 @asynccontextmanager
@@ -49,9 +50,11 @@ def held(gateway: Bench) -> list[int]:
 async def whole(gateway: Bench, stream_id: str) -> dict[str, Any]:
     """Waits until the song is whole."""
     async with asyncio.timeout(PATIENCE):
-        while (info := await gateway.info(stream_id))["status"] in ("queued", "running"):
-            pass
-    return info
+        while True:
+            info = await gateway.info(stream_id)
+            if info["status"] not in ("queued", "running"):
+                return info
+            await asyncio.sleep(POLL)
 
 
 async def metric(gateway: Bench, line: str) -> None:
@@ -61,6 +64,7 @@ async def metric(gateway: Bench, line: str) -> None:
             async with gateway.http.get(f"{gateway.internal}/metrics") as response:
                 if line in await response.text():
                     return
+            await asyncio.sleep(POLL)
 
 
 async def test_who_reads_nothing_holds_little_and_has_everything_later() -> None:

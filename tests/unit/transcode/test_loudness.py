@@ -45,8 +45,12 @@ def programme(rate: int, channels: int, *parts: tuple[float, float]) -> Sound:
 @pytest.fixture(scope="module", params=["a quiet lullaby by the sea, soft piano", "loud rock anthem, energetic drums"])
 def song(request: pytest.FixtureRequest) -> Sound:
     """50 s of 44.1 kHz stereo."""
-    blocks = np.concatenate([np.asarray(block) for block in Synthesiser(compose(request.param)).blocks()])
-    return np.ascontiguousarray(blocks[: 50 * 44100].T.astype(np.float32) / 32768)
+    heard: list[NDArray[np.int16]] = []
+    for block in Synthesiser(compose(request.param)).blocks():
+        heard.append(np.asarray(block))
+        if sum(map(len, heard)) >= 50 * 44100:
+            break
+    return np.ascontiguousarray(np.concatenate(heard)[: 50 * 44100].T.astype(np.float32) / 32768)
 
 
 @pytest.mark.parametrize("target", [-12.0, -16.0, -23.0])
@@ -160,13 +164,17 @@ def test_flush_ends_it() -> None:
         loudness.process(np.ones((1, 3), np.float32))
 
 
-def test_it_is_cheap() -> None:
-    """A second of 48 kHz stereo in frames takes 3.5 ms of processor time; three times that where it is measured."""
-    sound = programme(48000, 2, (20, -12))
-    levelled(sound[:, :48000], 48000, -9.0)
+def test_it_takes_as_long_at_the_end_as_at_the_beginning() -> None:
+    """However much was heard before: a second costs no more than three times what the first ones cost.
+
+    What one costs at all is for the bench to tell; a test cannot know how busy the machine is.
+    """
+    sound = programme(48000, 2, (4, -12))
+    loudness = Loudness(48000, 2, -9.0)
     costs = []
-    for _ in range(3):
+    for _ in range(20):
         start = process_time()
-        levelled(sound, 48000, -9.0)
-        costs.append((process_time() - start) / 20)
-    assert min(costs) < 3 * 0.0035
+        for at in range(0, sound.shape[1], 1152):
+            loudness.process(sound[:, at : at + 1152])
+        costs.append(process_time() - start)
+    assert min(costs[-5:]) < 3 * min(costs[:5])
