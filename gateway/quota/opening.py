@@ -47,6 +47,6 @@ def ledger_at(
             shared = RedisLedger(Redis(address), limits_of, rules, prices, now=now)
         except ValueError:
             raise StartError("quota.store: a ledger on Redis is at redis://[user:password@]host[:port][/db].") from None
-        return StandbyLedger(shared, limits_of, rules, prices, now=now or time.time) if alone else shared
+        return StandbyLedger(shared, limits_of, rules, prices, alone=alone, now=now or time.time)
     # The address is not repeated: it may hold a password.
     raise StartError("quota.store: a ledger is kept at memory:, sqlite:///FILE or redis://HOST.")

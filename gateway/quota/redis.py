@@ -7,6 +7,7 @@ nobody. It must not know how rows are kept there, nor streams or sockets.
 """
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from gateway.accounting import (
 )
 from gateway.config.schema import Limits
 from gateway.errors import LimitError, ServiceError
+from gateway.log import event as log_event
 from gateway.model import Status, StreamId, TenantId
 from gateway.quota import periods, policy
 from gateway.quota.bucket import SECOND
@@ -37,12 +39,17 @@ from gateway.quota.redis_scripts import COLUMNS, SCRIPTS, WHOLE
 from gateway.quota.store import Place, paged
 from gateway.redis.connection import Redis, Value
 
+logger = logging.getLogger("wavegate.ledger")
+
 # Reservations whose answer was lost, past which their slots are left to their leases.
 MOST_DOUBTFUL = 4096
 
 
 class RedisLedger:
-    """Implements `Ledger`. `redis` is its own, and closed with it; `now` is wall time, None the server's."""
+    """Implements `Ledger`, for one loop. `redis` is its own, and closed with it; `now` is wall time, None the server's.
+
+    The server is one, with replicas or without: a Redis Cluster spreads keys that a script needs together.
+    """
 
     def __init__(
         self,
@@ -62,15 +69,32 @@ class RedisLedger:
         self._doubtful: dict[StreamId, None] = {}
 
     async def open(self) -> None:
-        """Sees that it is there. Raises ServiceError `ledger_unavailable`, and is closed then."""
+        """Sees that it is there, and says in the log if it may forget what it is told.
+
+        Raises ServiceError `ledger_unavailable`, and is closed then.
+        """
         try:
             await self.sweep()
+            await self.check()
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         await self._redis.close()
+
+    async def check(self) -> None:
+        """Warns of a server that forgets for want of memory, or when it is restarted: bills would be lost with it."""
+        try:
+            memory, disk = await self._redis.batch([("INFO", "memory"), ("INFO", "persistence")])
+        except ServiceError:
+            # Who hosts it may keep that to themselves.
+            return
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if memory.get("maxmemory") and policy != "noeviction":
+            log_event(logger, "redis may evict the ledger", level=logging.WARNING, policy=policy)
+        if not disk.get("aof_enabled", True):
+            log_event(logger, "redis may lose the ledger at a restart", level=logging.WARNING, appendonly="no")
 
     async def ping(self) -> None:
         """Raises ServiceError `ledger_unavailable` while the server is away."""
@@ -209,8 +233,9 @@ class RedisLedger:
     async def _answer(self, asked: Awaitable[Any]) -> Any:
         try:
             return await asked
-        except ServiceError as error:
-            raise unavailable("does not answer") from error
+        except ServiceError:
+            # The connection has said in the log why.
+            raise unavailable("does not answer") from None
 
     async def _ask_by_limits(self, operation: str, *words: Value) -> tuple[Any, Limits]:
         """What needs the limits of the row's tenant: the row says whose, and the step is asked for with them."""

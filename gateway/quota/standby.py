@@ -1,10 +1,10 @@
-"""A ledger on Redis that goes on alone while Redis is away, and carries over what was booked when it is back.
+"""A ledger on Redis that survives it: its loss of data, and if it may also its absence.
 
-While it is away, reservations are granted by this process' memory: a tenant's limits are then those of each node, and
-begin anew, and an idempotency key is known only where it was used. What was reserved before goes on unlimited, and is
-settled by the truth. Invariant: what was booked alone is in Redis once, as it was; a server that comes back without its
-data is told again of what runs here. Whether it is back is asked when the ledger is swept, and nobody else waits for
-a server that is known to be away. It must not know streams or sockets.
+If it may go on alone, reservations are granted by this process' memory while Redis is away: a tenant's limits are then
+those of each node, and begin anew, and an idempotency key is known only where it was used. What was reserved before
+goes on unlimited, and is settled by the truth. Whether it is back is asked by sweeping, and nobody else waits for it.
+Invariant: what was booked alone is in Redis once, as it was, afterwards; a server that has lost its data is told again
+of what runs here, at the next word about it. It must not know streams or sockets.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from gateway.log import event as log_event
 from gateway.model import StreamId, TenantId
 from gateway.quota import entry as entries
 from gateway.quota.absence import Absence
-from gateway.quota.book import Book
+from gateway.quota.book import DAY, Book
 from gateway.quota.bucket import SECOND
 from gateway.quota.entry import Entry
 from gateway.quota.ledger import unavailable
@@ -37,7 +37,7 @@ T = TypeVar("T")
 class StandbyLedger:
     """Implements `Ledger`. `shared` is its own, and closed with it; the other arguments are the same as there.
 
-    `now` is wall time, for what is booked alone.
+    `now` is wall time, for what is booked alone. One that may not go `alone` raises `ledger_unavailable` instead.
     """
 
     def __init__(
@@ -47,9 +47,11 @@ class StandbyLedger:
         rules: Rules | None = None,
         prices: Prices | None = None,
         *,
+        alone: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._shared = shared
+        self._may = alone
         self._rules = rules or Rules()
         self._prices = prices or Prices()
         self._book = Book(limits_of, self._rules, self._prices, now)
@@ -67,8 +69,16 @@ class StandbyLedger:
         return self._absence is not None
 
     async def open(self) -> None:
-        """A server that is away is no reason not to start."""
+        """A server that is away is no reason not to start, for one that may go on alone.
+
+        Else raises ServiceError `ledger_unavailable`, and is closed then.
+        """
+        if not self._may:
+            await self._shared.open()
+            return
         await self.sweep()
+        if self._absence is None:
+            await self._shared.check()
 
     async def close(self) -> None:
         """Carries over what it can in one try, and says in the log what it cannot."""
@@ -150,18 +160,22 @@ class StandbyLedger:
             name = f"{self._name}:{self._told}"
             try:
                 await self._shared.heard_once(traffic, name)
-            except ServiceError:
-                self._leave().note_telling(name, traffic)
+            except ServiceError as error:
+                self._part(error).note_telling(name, traffic)
         else:
             self._absence.heard(traffic)
 
     async def sweep(self) -> int:
         if self._absence is None:
             try:
-                return await self._shared.sweep()
-            except ServiceError:
-                self._leave()
+                ended = await self._shared.sweep()
+            except ServiceError as error:
+                self._part(error)
                 return 0
+            # What was renewed no more for a day has no owner here.
+            horizon = self._instant() - DAY
+            self._mine = {row.stream_id: row for row in self._mine.values() if row.expires_at > horizon}
+            return ended
         ended = self._absence.book.sweep(self._absence.store)
         await self._return()
         return ended
@@ -197,10 +211,15 @@ class StandbyLedger:
         if self._absence is None:
             try:
                 return await together()
-            except ServiceError:
-                self._leave()
+            except ServiceError as error:
+                self._part(error)
         # What is done alone is done at once: nothing comes between that would end the absence.
         return alone(self._leave())
+
+    def _part(self, error: ServiceError) -> Absence:
+        if not self._may:
+            raise error
+        return self._leave()
 
     def _leave(self) -> Absence:
         if self._absence is None:

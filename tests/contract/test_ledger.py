@@ -51,7 +51,7 @@ def redis_url(need: Callable[[str], str]) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=FORMS)
+@pytest.fixture(params=(*FORMS, "standby"))
 async def make(request: pytest.FixtureRequest, clock: Time) -> AsyncIterator[Ledgers]:
     """`await make(some(...))` is an open ledger with these limits."""
     ledgers = Ledgers(request.param, await place_for(request, request.param), clock)

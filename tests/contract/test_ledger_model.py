@@ -163,4 +163,4 @@ def redis_url(need: Callable[[str], str]) -> Iterator[str]:
 class TestSharedLedgers(SharedLedgers.TestCase):  # type: ignore[misc]  # hypothesis makes it, without a type
     """Each answer is a way to a server and back, so there are fewer."""
 
-    settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=10, stateful_step_count=40, deadline=None)

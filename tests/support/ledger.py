@@ -27,6 +27,7 @@ from gateway.quota.policy import Rules
 from gateway.quota.prices import Price, Prices
 from gateway.quota.redis import RedisLedger
 from gateway.quota.sqlite import SqliteLedger
+from gateway.quota.standby import StandbyLedger
 from gateway.quota.volatile import VolatileLedger
 from gateway.redis.connection import Redis
 from tests.house.tree import ROOT
@@ -71,13 +72,14 @@ def new_ledger(
     if form == "memory":
         return VolatileLedger(limits_of, rules, PRICES, now=now)
     if isinstance(place, str):
-        return RedisLedger(Redis(place, timeout=DEADLINE), limits_of, rules, PRICES, now=now)
+        shared = RedisLedger(Redis(place, timeout=DEADLINE), limits_of, rules, PRICES, now=now)
+        return StandbyLedger(shared, limits_of, rules, PRICES, now=now) if form == "standby" else shared
     return SqliteLedger(str(place / "usage.db"), limits_of, rules, PRICES, now=now)
 
 
 async def place_for(request: pytest.FixtureRequest, form: str) -> Path | str:
     """Where a ledger of this form keeps nothing yet: the test's folder, or the module's `redis_url`, emptied."""
-    if form != "redis":
+    if form in ("memory", "sqlite"):
         folder: Path = request.getfixturevalue("tmp_path")
         return folder
     url: str = request.getfixturevalue("redis_url")

@@ -20,6 +20,7 @@ class Line(Redis):
 
     def __init__(self, url: str) -> None:
         super().__init__(url, timeout=DEADLINE)
+        self.url = url
         self.cut = False
         self.lose(None)
 

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.accounting import Traffic
 from gateway.errors import ServiceError
+from gateway.model import StreamId
 from gateway.quota.absence import Absence
 from gateway.quota.book import Book
 from gateway.quota.redis import RedisLedger
@@ -91,17 +92,19 @@ async def test_a_row_that_was_told_and_is_withdrawn(absence: Absence, shared: Re
     assert await used(shared) == (0, 0.0)
 
 
-async def test_a_word_that_comes_while_another_is_told(absence: Absence, shared: RedisLedger) -> None:
+async def test_a_word_that_comes_while_another_is_told(
+    absence: Absence, shared: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told as well."""
     await shared.reserve(order(1))
     absence.begin(stream(1), "req")
     begin = shared.begin
 
-    async def and_meanwhile(*words: str | None) -> None:
-        shared.begin = begin  # type: ignore[method-assign]  # once
-        await begin(stream(1), words[1])
-        absence.note_settlement(stream(1), completed(3.0))
+    async def and_meanwhile(stream_id: StreamId, request_id: str | None) -> None:
+        monkeypatch.undo()
+        await begin(stream_id, request_id)
+        absence.note_settlement(stream_id, completed(3.0))
 
-    shared.begin = and_meanwhile  # type: ignore[method-assign,assignment]  # a task that comes between
+    monkeypatch.setattr(shared, "begin", and_meanwhile)
     await absence.carry_over(shared)
     assert await row(shared, 1) == ("completed", 200.0, 3.0, 197.0)
