@@ -92,6 +92,8 @@ class Hub:
         elsewhere = self.neighbours.crowd if self.neighbours is not None else None
         self._audiences = Audiences(ledger, limits_of, self._instruments, elsewhere)
         self._keepers: list[asyncio.Task[None]] = []
+        # Of streams that are kept no more: the ledger has not taken their bills yet.
+        self._owing: list[Account] = []
         # What listeners took that the ledger does not know yet.
         self._untold: dict[StreamId, Traffic] = {}
         self._draining = False
@@ -316,6 +318,8 @@ class Hub:
             if self._instruments.now() >= next_renewal:
                 next_renewal = self._instruments.now() + renew_every
                 await asyncio.gather(*[stream.keep_lease() for stream in self._streams.values()])
+                await asyncio.gather(*[account.settle_again() for account in self._owing])
+                self._owing = [account for account in self._owing if account.unsettled is not None]
 
     async def _count(self) -> None:
         """Tells the ledger what listeners took since the last time, and has it look for leases that have ended.
@@ -353,6 +357,8 @@ class Hub:
                 del self._streams[stream.id]
                 if owned(stream):
                     gone.append(stream.id)
+                if isinstance(stream, Stream) and stream.account.unsettled is not None:
+                    self._owing.append(stream.account)
                 self._songs.forget(stream)
                 # Not left to whoever drops the last reference: a closed connection and its listener refer to each
                 # other, and songs held by them waited for a full collection: 340 MiB after 2,500 generations.

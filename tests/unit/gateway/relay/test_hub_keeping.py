@@ -188,6 +188,24 @@ async def test_what_listeners_took_is_counted_every_second(
         assert [one.listener_seconds for one in house.ledger.traffic] == [1.0, 2.0], "nothing is lost meanwhile"
 
 
+async def test_a_bill_outlives_its_stream(put_forward: Callable[[float], None]) -> None:
+    """What is kept no more is settled all the same, when the ledger is back."""
+    house = House(lease_seconds=3.0, config=Relay(retain_seconds=1.0))
+    async with house.hub:
+        house.ledger.fault = OSError("the disk is full")
+        stream = await house.create()
+        await within(stream.wait())
+        house.time.at += 10.0
+        house.now.at += 1.0
+        await turn(house, put_forward)
+        assert not list(house.hub.streams)
+        house.ledger.fault = None
+        house.now.at += 1.0
+        await turn(house, put_forward)
+        assert stream.account.unsettled is None
+        assert not house.hub._owing
+
+
 async def test_a_bill_that_was_not_taken_is_offered_again(put_forward: Callable[[float], None]) -> None:
     """With each renewal of leases, until the ledger has it."""
     house = House(lease_seconds=3.0)
