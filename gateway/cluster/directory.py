@@ -6,6 +6,7 @@ It must not know what a stream is, nor what a name stands for.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -15,6 +16,8 @@ from gateway.errors import ServiceError
 from gateway.model import StreamId
 from gateway.redis.connection import Redis
 from gateway.redis.script import Script
+
+logger = logging.getLogger("wavegate.cluster")
 
 # For so long an owner's death leaves its entries behind; they are not believed without a sign of life.
 EXPIRY_SECONDS = 900.0
@@ -100,7 +103,9 @@ class Directory:
                 for part in _slices(self._owned):
                     # What was disowned while others were told of must not come back.
                     await self._tell([one for one in part if one in self._owned], take_over=False)
-            except ServiceError:
+            except Exception as error:
+                if not isinstance(error, ServiceError):
+                    logger.exception("telling what is owned here broke, and is tried again")
                 self._again.set()
                 await asyncio.sleep(PAUSE_SECONDS)
 

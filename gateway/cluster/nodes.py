@@ -74,7 +74,10 @@ class Nodes:
         """Signs for ever."""
         while True:
             await asyncio.sleep(self._lease_seconds / SIGNS_A_LEASE)
-            await self.sign()
+            try:
+                await self.sign()
+            except Exception:
+                logger.exception("a sign of life broke; the next one follows")
 
     async def sign(self) -> None:
         """One sign of life, and what comes of it. Raises nothing when Redis is away."""

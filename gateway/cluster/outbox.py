@@ -1,12 +1,13 @@
 """All that this node sends to the others goes through here, by one task: letters, and the entries of its logs.
 
 Invariant: one batch is on its way at a time, and a log is begun before any letter that may name it is sent. A letter is
-sent once or reported as undelivered, never again; of logs all that was not surely taken is sent when Redis is back.
-What waits is bounded: letters by number and octets, logs by their `writable`.
+tried once, if no more is asked for, and reported where it failed; of logs all that was not surely taken is sent when
+Redis is back. What waits is bounded: letters by number and octets, logs by their `writable`.
 It must not know what letters and entries say.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -31,11 +32,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 FIELD = b"l"
 
+logger = logging.getLogger("wavegate.cluster")
+
 
 class _Posted(NamedTuple):
     node: str
     octets: bytes
     undelivered: Callable[[], None]
+    tries: int
 
 
 class Outbox:
@@ -57,12 +61,15 @@ class Outbox:
 
     # -- what is to be sent ----------------------------------------------------------------------------------------
 
-    def post(self, node: str, octets: bytes, undelivered: Callable[[], None] = lambda: None) -> None:
-        """A letter to that node's inbox. `undelivered` is called where it did not get there, or not for sure."""
+    def post(self, node: str, octets: bytes, undelivered: Callable[[], None] = lambda: None, tries: int = 1) -> None:
+        """A letter to that node's inbox. `undelivered` is called where it did not get there, or not for sure.
+
+        More `tries` than one may take it there more than once.
+        """
         if len(self._letters) >= WAITING_LETTERS or self._letter_octets + len(octets) > WAITING_OCTETS:
             undelivered()
             return
-        self._letters.append(_Posted(node, octets, undelivered))
+        self._letters.append(_Posted(node, octets, undelivered, tries))
         self._letter_octets += len(octets)
         self._wake.set()
 
@@ -118,7 +125,9 @@ class Outbox:
                     attend_at = clock() + EXPIRY_SECONDS / 4
                 await self._send()
                 pause = FIRST_PAUSE
-            except ServiceError:
+            except Exception as error:
+                if not isinstance(error, ServiceError):
+                    logger.exception("sending to other nodes broke, and goes on")
                 self._failed()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -143,8 +152,8 @@ class Outbox:
         try:
             answers = await self._redis.batch(commands)
         except BaseException:
-            for letter in letters:
-                letter.undelivered()
+            self._letters.extendleft(reversed(letters))
+            self._letter_octets += sum(len(letter.octets) for letter in letters)
             for log, _ in logs:
                 log.unanswered()
                 self._again(log)
@@ -192,7 +201,10 @@ class Outbox:
         self._wake.set()
         letters, self._letters, self._letter_octets = self._letters, deque(), 0
         for letter in letters:
-            letter.undelivered()
+            if letter.tries > 1:
+                self.post(letter.node, letter.octets, letter.undelivered, letter.tries - 1)
+            else:
+                letter.undelivered()
 
     # -- what Redis has --------------------------------------------------------------------------------------------
 

@@ -21,14 +21,21 @@ Handler = Callable[[str, bytes], Awaitable[bytes]]
 ASK_SECONDS = 5.0
 # For what is only told nobody waits.
 TOLD_SECONDS = 30.0
+ANSWER_TRIES = 4
 MOST_HANDLERS = 256
-LETTER_OCTETS = 1 << 20
+STOPS = "can be asked no more, for this one stops"
+LETTER_OCTETS = 4 << 20
 
 
 class Send(Protocol):
-    """Sends a letter to a node, and calls `undelivered` where it did not get there, or not for sure."""
+    """Sends a letter to a node, and calls `undelivered` where it did not get there, or not for sure.
 
-    def __call__(self, node: str, octets: bytes, undelivered: Callable[[], None] = ..., /) -> None: ...
+    More `tries` than one may take it there more than once.
+    """
+
+    def __call__(
+        self, node: str, octets: bytes, undelivered: Callable[[], None] = ..., tries: int = ..., /
+    ) -> None: ...
 
 
 class Post:
@@ -43,6 +50,7 @@ class Post:
         self._asked: dict[int, tuple[str, asyncio.Future[Letter | WavegateError]]] = {}
         self._number = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def on(self, kind: str, handler: Handler) -> None:
         """Has letters of this kind answered by `await handler(sender, body)`. Raises ValueError where one does so."""
@@ -53,7 +61,9 @@ class Post:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     async def ask(self, node: str, kind: str, body: bytes, seconds: float | None = None) -> bytes:
-        """The answer. Raises what the other side raised, ServiceError, and ValueError for more than 1 MiB."""
+        """The answer. Raises what the other side raised, ServiceError, and ValueError for more than 4 MiB."""
+        if self._closed:
+            raise _unavailable(STOPS)
         seconds = self._ask_seconds if seconds is None else seconds
         self._number += 1
         number = self._number
@@ -75,7 +85,7 @@ class Post:
         return given.body
 
     def tell(self, node: str, kind: str, body: bytes) -> None:
-        """Without an answer; it may be lost. Raises ValueError for more than 1 MiB."""
+        """Without an answer; it may be lost. Raises ValueError for more than 4 MiB."""
         self._send(node, self._written(Letter(self._node, kind, 0, body)))
 
     def _written(self, letter: Letter) -> bytes:
@@ -137,14 +147,16 @@ class Post:
         except ValueError:
             logger.exception("an answer of the kind %s cannot be sent", letter.kind)
             octets = write(Letter(self._node, "", letter.number, refusal=Refusal.of(_broken())))
-        self._send(letter.sender, octets)
+        # To have it twice harms nobody, to have it never costs the asker all the time that it has.
+        self._send(letter.sender, octets, lambda: None, ANSWER_TRIES)
 
     def close(self) -> None:
         """Ends what runs, and what waits for an answer."""
+        self._closed = True
         for task in self._running:
             task.cancel()
         for _, answer in self._asked.values():
-            _set(answer, _unavailable("can be asked no more: this one stops"))
+            _set(answer, _unavailable(STOPS))
 
 
 def _set(answer: asyncio.Future[Letter | WavegateError], value: Letter | WavegateError) -> None:

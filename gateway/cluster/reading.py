@@ -20,13 +20,17 @@ from gateway.redis.connection import Redis, Value
 logger = logging.getLogger("wavegate.cluster")
 
 BLOCK_SECONDS = 1.0
-# What came in one read is handed over before the next, which waits so long: entries of several logs come together.
-PACE_SECONDS = 0.002
+# What a read costs grows with the logs that it names. It waits so long for each of them after one that gave something,
+# so that entries of many logs come together; for a few it does not wait at all.
+PACE_SECONDS = 0.00002
+LEAST_PACE_SECONDS = 0.001
 # As many entries come in one read, of all logs together, and of one; and as many are handed over between two turns of
 # the loop.
 READ_ENTRIES = 256
 READ_ENTRIES_OF_ONE = 32
 TURN_ENTRIES = 16
+# As many logs catch up at a time.
+CATCHING_UP = 8
 # How often it is looked whether logs that say nothing are still there.
 LOOK_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
@@ -74,7 +78,8 @@ class Reading:
         # The letter read last: what is up to it may go.
         self.read_up_to = b"0-0"
         self._followings: dict[str, Following] = {}
-        self._new: list[Following] = []
+        # Those that have a backlog, or may have one, by whose turn it is: read by themselves until they have not.
+        self._behind: dict[Following, None] = {}
         self._blocked = False
         self._look_at = 0.0
 
@@ -84,7 +89,7 @@ class Reading:
         if key in self._followings:
             raise ValueError(f"this log is being followed already: {key}")
         following = self._followings[key] = Following(key, node, reader, self._forget)
-        self._new.append(following)
+        self._behind[following] = None
         if self._blocked:
             self._wake()
         return following
@@ -132,20 +137,25 @@ class Reading:
                 if clock() >= self._look_at:
                     await self._look()
                     self._look_at = clock() + LOOK_SECONDS
-                while self._new:
-                    await self._begin()
-                if await self._read():
-                    await asyncio.sleep(PACE_SECONDS)
+                if self._behind:
+                    await self._catch_up()
+                if await self._read() and (pace := self._pace()) >= LEAST_PACE_SECONDS:
+                    await asyncio.sleep(pace)
                 pause = FIRST_PAUSE
-            except ServiceError:
+            except Exception as error:
+                if not isinstance(error, ServiceError):
+                    logger.exception("reading what other nodes write broke, and goes on")
                 # What is gone since then is found before anything is read.
                 self._look_at = 0.0
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
+    def _pace(self) -> float:
+        return 0.0 if self._behind else len(self._followings) * PACE_SECONDS
+
     async def _read(self) -> bool:
         """One read; whether logs gave something. Letters are few, and somebody waits for the answer."""
-        followed = {f.key: f for f in self._followings.values()}
+        followed = {f.key: f for f in self._followings.values() if f not in self._behind}
         ending = [following for following in followed.values() if following.leaving]
         count = max(1, min(READ_ENTRIES_OF_ONE, READ_ENTRIES // (len(followed) + 1)))
         places: list[Value] = [self.read_up_to, *(f"{following.last}-0" for following in followed.values())]
@@ -154,7 +164,7 @@ class Reading:
             answer: Sequence[tuple[bytes, Sequence[Entry]]] = await self._redis.wait(
                 BLOCK_SECONDS,
                 *("XREAD", "COUNT", count),
-                *(() if ending else ("BLOCK", round(BLOCK_SECONDS * 1000))),
+                *(() if ending or self._behind else ("BLOCK", round(BLOCK_SECONDS * 1000))),
                 "STREAMS",
                 self._inbox,
                 *followed,
@@ -202,16 +212,19 @@ class Reading:
             if place % TURN_ENTRIES == 0:
                 await asyncio.sleep(0)
 
-    async def _begin(self) -> None:
-        """The first entries of those that are new: a log that has none is not there."""
-        new = self._new[:READ_ENTRIES_OF_ONE]
-        count = max(1, READ_ENTRIES_OF_ONE // len(new))
-        answers = await self._redis.batch([("XRANGE", f.key, "-", "+", "COUNT", count) for f in new])
-        del self._new[: len(new)]
-        for following, entries in zip(new, answers, strict=True):
-            if entries:
-                await self._hand_over(following, entries)
-            else:
+    async def _catch_up(self) -> None:
+        """The next entries of some that are new or far behind: one that has never had any is not there."""
+        behind = list(self._behind)[:CATCHING_UP]
+        answers = await self._redis.batch(
+            [("XRANGE", f.key, f"({f.last}-0", "+", "COUNT", READ_ENTRIES_OF_ONE) for f in behind]
+        )
+        for following, entries in zip(behind, answers, strict=True):
+            del self._behind[following]
+            await self._hand_over(following, entries)
+            if len(entries) == READ_ENTRIES_OF_ONE and following.open:
+                # Behind the others that are behind.
+                self._behind[following] = None
+            elif not following.last:
                 self._lose(following, owner_lost=False)
 
     async def _look(self) -> None:

@@ -6,10 +6,11 @@ It must not start a server.
 
 import pytest
 
-from gateway.cluster import reading
+from gateway.cluster import directory, reading
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK_SECONDS", 0.2)
     monkeypatch.setattr(reading, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(directory, "PAUSE_SECONDS", 0.05)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 import pytest_asyncio
 
+from gateway.cluster import cluster
 from gateway.cluster.cluster import RedisCluster
 from gateway.cluster.keys import log_of
 from gateway.errors import LimitError, ServiceError
@@ -33,7 +34,11 @@ async def main():
         async def hang(node, body):
             await asyncio.sleep(60)
 
+        async def log(node, body):
+            return b"log"
+
         cluster.on("hang", hang)
+        cluster.on("log", log)
         cluster.publish("log", print, print).append(b"a")
         await cluster.own(["st_song"])
         print("name", cluster.node, flush=True)
@@ -164,7 +169,7 @@ async def test_a_killed_process_is_lost_within_its_lease(standing: str) -> None:
             name = line.decode().split()[1]
             await eventually(lambda: name in stays.peers)
             notes = Notes()
-            stays.follow("log", name, notes)
+            stays.follow((await stays.ask(name, "log", b"")).decode(), name, notes)
             await notes.until(1)
             assert await stays.owner(SONG) == name
             asking = asyncio.ensure_future(stays.ask(name, "hang", b"", 30.0))
@@ -244,6 +249,8 @@ async def test_cut_connections_cost_nobody_anything(server: RedisServer) -> None
 
 async def test_it_begins_while_redis_is_away(server: RedisServer) -> None:
     await server.kill()
+    async with node(server.url) as short:
+        assert not short.ready
     async with node(server.url) as one:
         assert not one.ready
         with pytest.raises(ServiceError):
@@ -254,7 +261,10 @@ async def test_it_begins_while_redis_is_away(server: RedisServer) -> None:
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
-async def test_it_ends_in_bounded_time_while_redis_stands_still(server: RedisServer) -> None:
+async def test_it_ends_in_bounded_time_while_redis_stands_still(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "FLUSH_SECONDS", 0.1)
     async with Redis(server.url, timeout=0.3) as redis:
         async with RedisCluster(redis, bytes, lease_seconds=0.6) as one:
             one.on("echo", echo)

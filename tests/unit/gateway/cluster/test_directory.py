@@ -107,6 +107,24 @@ async def test_what_redis_has_forgotten_it_is_told_again(server: RedisServer, re
         assert await one.owner(B) is None
 
 
+async def test_what_breaks_in_it_is_told_and_tried_again(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*args: object) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(directory, "PAUSE_SECONDS", 0.01)
+        raise KeyError("a mistake of ours")
+
+    one = Directory(redis, "one")
+    await one.own([A])
+    await redis.call("DEL", f"{OWNERS}{A}")
+    monkeypatch.setattr(redis, "run", breaks)
+    async with running(one.run):
+        one.tell_again()
+        await eventually(lambda: "a mistake of ours" in caplog.text)
+        await found(one, A, "one")
+
+
 async def test_it_is_told_again_before_it_lapses(redis: Redis) -> None:
     one = Directory(redis, "one", expiry_seconds=0.6)
     await one.own([A])

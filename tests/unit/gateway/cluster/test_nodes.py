@@ -236,8 +236,15 @@ async def test_what_cannot_be_said_is_left_out(redis: Redis, caplog: pytest.LogC
     assert "it breaks" in caplog.text
 
 
-async def test_it_signs_for_ever(redis: Redis) -> None:
+async def test_it_signs_for_ever_whatever_breaks(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    def breaks(name: str) -> None:
+        raise RuntimeError("it breaks")
+
     one = Signing(redis, "one")
     await one.settle()
+    one.nodes._lost = breaks
+    await redis.call("HSET", NODES, "two", b"99999999999999 ")
+    await one.sign()
+    await lapse(redis, "two")
     async with running(one.nodes.run):
-        await eventually(lambda: len(one.living) >= 3)
+        await eventually(lambda: "it breaks" in caplog.text and len(one.living) >= 5)

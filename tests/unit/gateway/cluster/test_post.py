@@ -24,10 +24,14 @@ class Carrier:
         self.nodes: dict[str, Post] = {}
         self.sent: list[Letter] = []
 
-    def __call__(self, node: str, octets: bytes, undelivered: Callable[[], None] = lambda: None) -> None:
+    def __call__(
+        self, node: str, octets: bytes, undelivered: Callable[[], None] = lambda: None, tries: int = 1
+    ) -> None:
         letter = read(octets)
         assert letter is not None
         self.sent.append(letter)
+        # An answer may come twice, a question may not.
+        assert (tries > 1) == (not letter.kind)
         if node in self.nodes:
             asyncio.get_running_loop().call_soon(self.nodes[node].letter, octets)
         else:
@@ -184,6 +188,7 @@ async def test_only_so_many_are_answered_at_a_time(nodes: Two, monkeypatch: pyte
     nodes.two.close()
     nodes.one.close()
     assert {(await refused(one)).code for one in hanging} == {"cluster_unavailable"}
+    assert "stops" in (await refused(asks(nodes, "echo"))).message
     await eventually(lambda: nodes.ended == 3)
 
 

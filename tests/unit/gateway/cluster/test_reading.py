@@ -78,16 +78,36 @@ async def test_entries_come_in_order_and_as_they_are_written(readings: Readings)
     assert not any(note.losses for note in notes)
 
 
+async def test_a_read_of_many_logs_waits_for_entries_to_come_together(readings: Readings) -> None:
+    names = [f"log {number}" for number in range(100)]
+    await readings.begin(*names)
+    notes = [Notes() for _ in names]
+    for name, note in zip(names[:20], notes, strict=False):
+        readings.follow(name, note)
+    await eventually(lambda: not readings.reading._behind)
+    assert readings.reading._pace() < reading.LEAST_PACE_SECONDS
+    for name, note in zip(names[20:], notes[20:], strict=True):
+        readings.follow(name, note)
+    # Whoever is behind waits for nothing.
+    assert readings.reading._pace() == 0.0
+    await eventually(lambda: not readings.reading._behind)
+    assert readings.reading._pace() == pytest.approx(0.002)
+    for name in names:
+        await readings.write(name, [b"a"])
+    for note in notes:
+        assert await note.until(1) == [b"a"]
+
+
 async def test_a_long_backlog_comes_whole_and_lets_others_have_turns(readings: Readings) -> None:
     await readings.begin("long", "short")
-    await readings.write("long", numbers(3000))
+    await readings.write("long", numbers(1000))
     long, short = Notes(), Notes()
     readings.follow("long", long)
     readings.follow("short", short)
     await readings.write("short", [b"x"])
     await short.until(1)
-    assert len(long.entries) < 3000
-    assert await long.until(3000) == numbers(3000)
+    assert len(long.entries) < 1000
+    assert await long.until(1000) == numbers(1000)
 
 
 async def test_a_log_that_is_followed_while_others_are_waited_for_is_read_at_once(
@@ -214,7 +234,7 @@ async def test_the_logs_of_a_node_that_left_are_read_to_their_ends(
     readings.follow("one", one)
     await readings.redis.call("XADD", log_of("third", "three"), "1-0", b"e", b"")
     readings.reading.follow("third", "three", stays)
-    await eventually(lambda: readings.reading._blocked and not readings.reading._new)
+    await eventually(lambda: readings.reading._blocked and not readings.reading._behind)
     await readings.write("one", numbers(500))
     # Followed when it is gone already, and read all the same.
     readings.follow("two", two)
@@ -236,6 +256,22 @@ async def test_a_node_that_nobody_has_heard_of_is_dead(readings: Readings) -> No
     readings.reading.living({"me"})
     readings.reading.living({"me"})
     assert notes.losses == [True]
+
+
+async def test_what_breaks_in_it_is_told_and_reading_goes_on(
+    readings: Readings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*args: object) -> None:
+        monkeypatch.undo()
+        raise KeyError("a mistake of ours")
+
+    await readings.begin("log")
+    monkeypatch.setattr(readings.redis, "batch", breaks)
+    notes = Notes()
+    readings.follow("log", notes)
+    await eventually(lambda: "a mistake of ours" in caplog.text)
+    await readings.write("log", [b"a"])
+    assert await notes.until(1) == [b"a"]
 
 
 async def test_a_cut_connection_costs_nothing(server: RedisServer, readings: Readings) -> None:
