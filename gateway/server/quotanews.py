@@ -1,4 +1,4 @@
-"""News of a tenant's budget, for its sessions: `quota.updated` when something was reserved, settled or refused.
+"""News of a tenant's budget, for its sessions: `quota.updated` when one begins, or something was reserved or settled.
 
 Invariant: a tenant is told at most once a second, and the last change is always told; only who holds a key is told,
 for a budget is no business of guests. A ledger that is away costs news and nothing else.
@@ -46,7 +46,7 @@ class QuotaNews:
         self._news = asyncio.Event()
 
     def changed(self, tenant: TenantId) -> None:
-        """Something was reserved, settled or refused."""
+        """Something was reserved, settled or refused, or somebody has come who does not know yet."""
         self._changed.add(tenant)
         self._news.set()
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
-from gateway.model import Position, Principal, StreamId
+from gateway.model import Position, StreamId, TenantId
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
@@ -45,16 +45,14 @@ logger = logging.getLogger("wavegate.session")
 
 _M = TypeVar("_M", bound=ClientMessage)
 
-# A listener that joins live gets this much of the past, so that a browser starts at once.
-LIVE_BURST_MS = 500
+LIVE_BURST_MS = 500  # a listener that joins live gets this much of the past, so that a browser starts at once
 LONGEST_BURST_MS = 3_600_000
-# Messages that may wait behind an order that is being taken.
-MAX_WAITING = 64
+MAX_WAITING = 64  # messages that may wait behind an order that is being taken
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every session works with. `base` is this gateway's address as the client wrote it."""
+    """What every session works with. `welcomed` is told whose holder of a key has been let in."""
 
     hub: Hub
     tenants: Tenants
@@ -64,6 +62,7 @@ class Services:
     admission: Admission
     seats: "Seats[ClientSession]"
     repeats: Repeats
+    welcomed: Callable[[TenantId], None] = lambda _: None
 
     async def let_in(self, visitor: Visitor) -> None:
         """Finds a newcomer's place, and spends a use of its ticket if that opens anything. Raises WavegateError."""
@@ -103,8 +102,7 @@ class ClientSession:
     def begin(self) -> None:
         """Greets a client that has said who it is; gives the others their deadline. Raises LimitError."""
         if self._visitor is not None:
-            self._services.seats.take(self._visitor.principal.tenant, self)
-            self._greet(self._visitor.principal)
+            self._greet(self._visitor)
             return
         seconds = self._services.config.server.authentication_timeout
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
@@ -299,15 +297,17 @@ class ClientSession:
         return self._services.tenants.visitor(given, origin=self._origin, host=urlsplit(self._base).netloc)
 
     def _welcome(self, visitor: Visitor) -> None:
-        self._services.seats.take(visitor.principal.tenant, self)
+        self._greet(visitor)
         self._visitor = visitor
         if self._deadline is not None:
             self._deadline.cancel()
-        self._greet(visitor.principal)
 
-    def _greet(self, principal: Principal) -> None:
-        limits = self._services.tenants.limits(principal.tenant)
-        self._connection.say(session_created(self.id, principal, self._services.config, limits))
+    def _greet(self, visitor: Visitor) -> None:
+        tenant, ours = visitor.principal.tenant, self._services
+        ours.seats.take(tenant, self)
+        self._connection.say(session_created(self.id, visitor.principal, ours.config, ours.tenants.limits(tenant)))
+        if visitor.ticket is None:
+            ours.welcomed(tenant)
 
     def _too_late(self) -> None:
         self.turn_away(AccessError("not_authenticated_in_time", "Say who you are in the first message."))

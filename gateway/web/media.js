@@ -4,6 +4,7 @@
  * It knows an element; where its sound comes from is its heirs' business.
  */
 
+const SLOW = 0.97; // of the song's pace, where the stock is thin
 const graphs = new WeakMap(); // element -> {context, node}
 
 export class MediaSink {
@@ -63,12 +64,18 @@ export class MediaSink {
   /** Called when the track has grown, or has ended. */
   pump() {}
 
+  /** A little slower, at the same pitch, or no longer so. Whoever has chosen a pace of their own keeps it. */
+  pace(slow) {
+    const [from, to] = slow ? [1, SLOW] : [SLOW, 1];
+    if (this.audio.playbackRate === from) this.audio.playbackRate = to;
+  }
+
   /** Called when volume or mute of the element were changed. */
   loud() {}
 
   analyser(moving) {
-    // Before the page was touched a context could not run, and asking for one would only be warned about.
-    const allowed = navigator.userActivation?.hasBeenActive ?? moving;
+    // Where nobody has touched the page, such as in OBS, sound that moves is proof enough that a context may run.
+    const allowed = navigator.userActivation?.hasBeenActive || !this.audio.muted;
     if (!graphs.has(this.audio) && moving && allowed) {
       graphs.set(this.audio, { context: new AudioContext(), node: null });
     }

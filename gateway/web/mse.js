@@ -4,17 +4,19 @@
  * the browser's buffer is full; what follows without a gap is appended without one. It knows no socket and no song.
  */
 
+import { nameOf } from './capabilities.js';
 import { MediaSink } from './media.js';
 import { joined } from './track.js';
 
 const KEEP_BEHIND = 30; // seconds behind the playhead that survive when the buffer is full
+const HELD_BACK = { webm: 0.1, mp4: 0.25 }; // seconds that a container keeps until the next piece is whole
 const LARGEST_PIECE = 512 * 1024; // a late joiner's backlog is appended in pieces of this size, not frame by frame
 
 const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
 
 export class MseSink extends MediaSink {
   #track;
-  #lead;
+  #enough;
   #source = new Source();
   #url;
   #buffer = null;
@@ -24,11 +26,11 @@ export class MseSink extends MediaSink {
   #landing = 0; // where the playhead is to be put once something was appended
   #holding = true;
 
-  /** Takes the element over at once, inside the click. `lead` tells how many seconds are held back before a start. */
-  constructor(track, { audio, reports, lead, from = null }) {
+  /** Takes the element over at once, inside the click. `enough(seconds, held)` tells whether it may begin with these. */
+  constructor(track, { audio, reports, enough, from = null }) {
     super(audio, reports);
     this.#track = track;
-    this.#lead = lead;
+    this.#enough = enough;
     this.#from = from;
     // A managed source never opens while the element might be handed to a television.
     if (Source === globalThis.ManagedMediaSource) audio.disableRemotePlayback = true;
@@ -62,7 +64,7 @@ export class MseSink extends MediaSink {
       this.#from = this.#end = null;
     }
     if (this.#cursor < frames.length) {
-      if (this.#holding && !ended && end - frames[this.#cursor].start < this.#lead()) return;
+      if (this.#holding && !ended && !this.#enough(end - frames[this.#cursor].start, HELD_BACK[nameOf(format.mime)])) return;
       this.#holding = false;
       this.#append();
     } else if (ended && this.#source.readyState === 'open') this.#source.endOfStream();

@@ -21,7 +21,6 @@ let song = null;
 let info = {}; // StreamInfo, as far as the ticket may see it
 let heardAt = -SILENCE;
 const audio = new Audio();
-let graph = null; // {context, node}
 
 addEventListener('hashchange', () => location.reload());
 if (query.has('font')) document.documentElement.style.setProperty('--font', `"${query.get('font').replace(/["\\]/g, '')}"`);
@@ -44,20 +43,10 @@ async function join() {
   song.play();
 }
 
-// Nobody touches a page in OBS: that sound moves is proof enough that it may be listened to.
-function tap() {
-  graph ??= { context: new AudioContext(), node: null };
-  if (graph.context.state === 'running' && !graph.node) {
-    graph.node = new AnalyserNode(graph.context, { fftSize: 2048, smoothingTimeConstant: 0.75 });
-    graph.context.createMediaElementSource(audio).connect(graph.node).connect(graph.context.destination);
-  }
-  return graph.node;
-}
-
 function draw() {
   if (!song) return;
   const moving = song.state === 'playing';
-  bands.listen(moving ? tap() : null);
+  bands.listen(moving ? song.analyser() : null);
   const { context, width, height, colours } = prepare(canvas);
   const step = width / bands.levels.length;
   context.strokeStyle = colours.heard;

@@ -1,13 +1,14 @@
 /* The sink for games and effects: PCM through an AudioWorklet at the announced rate, with the latency in our own hands.
  *
- * Invariant: the samples that are heard are those that came; the ring holds a few seconds, the track holds all. It
- * needs a secure context. Phones mute it with their ring switch and show no lock screen for it: on demand only.
+ * Invariant: the samples that are heard are those that came, but for the moments in which the stock is thin; the ring
+ * holds a few seconds, the track holds all. It needs a secure context. Phones mute it with their ring switch and show no lock screen for it: on demand only.
  */
 
 import { spectrum } from './media.js';
 
 const RING = 4; // seconds in the ring at most
 const USUAL_RATE = 48000; // the provider's, until another is announced
+const SLOW = 0.985; // of the song's pace, where the stock is thin
 const UNLOCK = 300; // ms after which a context that still sleeps counts as blocked
 const STEPS = [Math.fround(1 / 32767), 1 / 32768]; // of a sample above and below zero, as browsers decode a wav
 
@@ -15,7 +16,7 @@ export class PcmSink {
   #track;
   #audio; // silent, but where volume and mute are kept
   #reports;
-  #lead;
+  #enough;
   #url;
   #context = null;
   #gain = null;
@@ -31,11 +32,11 @@ export class PcmSink {
   #whole = false; // whether the ring knows that nothing follows
 
   /** `worklet` is the address of worklet.js; the rest is as for every sink. */
-  constructor(track, { audio, reports, lead, worklet, from = null }) {
+  constructor(track, { audio, reports, enough, worklet, from = null }) {
     this.#track = track;
     this.#audio = audio;
     this.#reports = reports;
-    this.#lead = lead;
+    this.#enough = enough;
     this.#url = worklet;
     this.#from = from;
     if (navigator.audioSession) navigator.audioSession.type = 'playback';
@@ -92,7 +93,7 @@ export class PcmSink {
     }
     while (this.#cursor < frames.length && this.ahead < RING) {
       const next = frames[this.#cursor];
-      if (this.#holding && !ended && end - next.start < this.#lead()) return;
+      if (this.#holding && !ended && !this.#enough(end - next.start)) return;
       if (this.#sent === 0) this.#began = Math.max(this.#began, next.start);
       else if (!this.#track.follows(this.#cursor, this.end)) this.#began += next.start - this.end; // a hole in the song
       this.#holding = false;
@@ -105,6 +106,11 @@ export class PcmSink {
     if (!ended || this.#whole || this.#cursor < frames.length) return;
     this.#whole = true;
     this.#node.port.postMessage({ whole: true });
+  }
+
+  // Without another one's help a slower sound is a lower one, so it is very little slower.
+  pace(slow) {
+    this.#node?.port.postMessage({ pace: slow ? SLOW : 1 });
   }
 
   loud() {

@@ -6,6 +6,7 @@
 
 import { appendable } from './capabilities.js';
 import { ElementSink } from './element.js';
+import { Lead } from './lead.js';
 import { MseSink } from './mse.js';
 import { PcmSink } from './pcm.js';
 
@@ -23,22 +24,23 @@ export class Playback {
   #track;
   #audio;
   #own; // whether the element was made for this song
-  #options;
+  #worklet;
   #reports;
   #sink;
-  #target; // seconds held back before the sound begins, or begins again
+  #lead;
+  #slow = false;
   #poll = null;
   #dryAt = null;
   #dryMs = 0;
 
   /** `options`: {sink, audio, startBuffer, maxBuffer, worklet}; `reports`: {open, onchange, onstall, onfail}. */
-  constructor(track, { sink, audio, startBuffer = 0.5, maxBuffer = 2, worklet }, reports) {
+  constructor(track, { sink, audio, startBuffer, maxBuffer, worklet }, reports) {
     this.name = sink;
     this.#track = track;
     this.#own = !audio;
     this.#audio = audio ?? new Audio();
-    this.#options = { maxBuffer, worklet };
-    this.#target = startBuffer;
+    this.#worklet = worklet;
+    this.#lead = new Lead({ startBuffer, maxBuffer }, () => this.#sink.pump());
     this.#reports = reports;
     this.#sink = this.#make(null);
   }
@@ -63,6 +65,11 @@ export class Playback {
 
   get stallSeconds() {
     return (this.#dryMs + (this.#dryAt === null ? 0 : performance.now() - this.#dryAt)) / 1000;
+  }
+
+  /** Whether it is played a little slower than the song is, for a while. */
+  get slow() {
+    return this.#slow;
   }
 
   get volume() {
@@ -106,6 +113,9 @@ export class Playback {
     const { format } = this.#track;
     const fits = !format || { mse: appendable(format.mime), worklet: format.codec === 'pcm' }[this.name] !== false;
     if (!fits) this.#exchange(this.#track, appendable(format.mime) ? 'mse' : 'element', null);
+    if (this.#track.frames.length) this.#lead.grew(this.#track, this.moving ? this.#sink.ahead : null);
+    if (this.#track.ended) this.#lead.end();
+    this.#pace();
     this.#sink.pump();
   }
 
@@ -116,6 +126,8 @@ export class Playback {
 
   close() {
     clearInterval(this.#poll);
+    this.#lead.end();
+    this.#pace();
     this.#sink.close(this.#own);
   }
 
@@ -124,7 +136,6 @@ export class Playback {
   }
 
   #make(from) {
-    const { maxBuffer, worklet } = this.#options;
     const reports = {
       onchange: (event) => this.#changed(event),
       onready: () => this.wanted && this.#begin(),
@@ -132,22 +143,28 @@ export class Playback {
       onstall: () => {
         this.stalls += 1;
         this.#dryAt ??= performance.now();
-        this.#target = Math.min(maxBuffer, this.#target * 2);
-        this.#reports.onstall(this.#target);
+        this.#reports.onstall(this.#lead.ranDry());
       },
     };
     const { open } = this.#reports;
-    const means = { audio: this.#audio, reports, lead: () => this.#target, worklet, open, from };
+    const means = { audio: this.#audio, reports, enough: (...stock) => this.#lead.enough(...stock), worklet: this.#worklet, open, from };
     return new SINKS[this.name](this.#track, means);
   }
 
   #exchange(track, name, from) {
+    this.#sink.pace((this.#slow = false));
     this.#sink.close();
     this.#track = track;
     this.name = name;
     this.moving = false;
     this.#sink = this.#make(from);
     if (this.wanted) this.#begin();
+  }
+
+  #pace() {
+    if (this.#slow === this.#lead.slow) return;
+    this.#slow = this.#lead.slow;
+    this.#sink.pace(this.#slow);
   }
 
   async #begin() {

@@ -19,6 +19,8 @@ const THEMES = ['auto', 'light', 'dark'];
 const PATIENCE = 120; // seconds a refused order is waited for
 const CUT = 3_000; // ms
 const TICKET_ERRORS = new Set(['bad_credentials', 'credentials_expired', 'ticket_used', 'missing_credentials', 'forbidden']);
+const GONE = new Set(['stream_not_found', 'going_away', 'upstream_interrupted']);
+const orders = new WeakMap(); // song -> what orders such another one
 const part = (id) => document.getElementById(id);
 
 settings();
@@ -92,6 +94,7 @@ function compose(input, options) {
   composer.busy(true);
   const asked = performance.now();
   const song = gate.create(input, options);
+  orders.set(song, () => compose(input, options));
   song.play();
   // The song that plays goes on until the gateway has taken the new one.
   song.addEventListener('created', () => {
@@ -147,9 +150,10 @@ function show(song, { title, lyrics, simulated, asked }) {
   }
 }
 
-/** Of a song that was there. */
+/** Of a song that was there: it can be joined again, or, where it is no more, ordered again. */
 function broken(error, song) {
-  report(error, error.code === 'playback_failed' ? { label: 'retry', run: () => join(song) } : null, song.stats.frames ? 'kept' : null);
+  const again = error.code === 'playback_failed' ? () => join(song) : (error.retryable || GONE.has(error.code)) && orders.get(song);
+  report(error, again ? { label: 'retry', run: again } : null, song.stats.frames ? 'kept' : null);
 }
 
 function report(error, action = null, extra = null) {

@@ -134,7 +134,7 @@ export class Song extends Emitter {
   }
 
   get stats() {
-    const { firstSoundMs, ahead, time, end, stalls, stallSeconds, name } = this.#playback;
+    const { firstSoundMs, ahead, time, end, stalls, stallSeconds, slow, name } = this.#playback;
     return {
       firstByteMs: this.#firstByteMs,
       firstSoundMs,
@@ -145,6 +145,7 @@ export class Song extends Emitter {
       gaps: this.#gaps,
       stalls,
       stallSeconds,
+      slow,
       reconnects: this.#reconnects,
       listeners: this.#listeners,
       format: this.format,

@@ -4,8 +4,8 @@
  *   const gate = new Wavegate({ ticket: () => fetchTicketFromMyServer() });
  *   button.onclick = () => gate.create({ prompt: 'slow piano, rain on the window' }).play();
  *
- * No build step, no dependency, no global. The browser is asked what it can play; sound begins with the first half
- * second that is here; a broken connection is taken up where it broke. wavegate.d.ts tells everything there is.
+ * No build step, no dependency, no global. The browser is asked what it can play; sound begins a quarter of a second
+ * after the first byte; a broken connection is taken up where it broke. wavegate.d.ts tells everything there is.
  *
  * Invariant: a song that was asked for either sounds or fails with a WavegateError, and it is bought once, however
  * often it is ordered: asking again goes under the same key. Events of the gateway: session, lost, quota, error.

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { afterClose, backOff } from '../../gateway/web/connection.js';
+import { Lead } from '../../gateway/web/lead.js';
 import { planes } from '../../gateway/web/pcm.js';
 import { Track, joined } from '../../gateway/web/track.js';
 import { WavegateError, readFrame } from '../../gateway/web/wavegate.js';
@@ -117,4 +118,112 @@ test('interleaved samples become planes, from an odd address too', () => {
   assert.deepEqual(planes(payload, 2), [new Float32Array([1, 0]), new Float32Array([-1, 16384 / 32767])]);
   assert.deepEqual(planes(payload, 1, 3), [new Float32Array([16384 / 32767])]);
   assert.deepEqual(planes(payload, 2, 9), [new Float32Array(0), new Float32Array(0)]);
+});
+
+test('a beginning waits for half a second, or for as long as the next piece may be late', () => {
+  let now = 5000;
+  const lead = new Lead({}, () => {}, () => now);
+  const piece = (end, left = null) => lead.grew({ start: 0, end }, left);
+  assert.equal(lead.enough(0.4), false); // nothing has come: there is no time to count from
+  piece(0.2);
+  assert.equal(lead.enough(0.2), false);
+  assert.equal(lead.enough(0.5), true);
+  now += 200;
+  piece(0.4);
+  assert.equal(lead.enough(0.4), false);
+  now += 21;
+  assert.deepEqual([lead.enough(0.4), lead.enough(0.4, 0.1), lead.enough(0.1)], [true, false, false]);
+  lead.end();
+});
+
+test('whose pieces come later has a later beginning', () => {
+  let now = 0;
+  const lead = new Lead({}, () => {}, () => now);
+  lead.grew({ start: 1, end: 1.2 }, null);
+  now = 400; // due at 200, so it is late by twice the usual
+  lead.grew({ start: 1, end: 1.4 }, null);
+  now = 319;
+  assert.equal(lead.enough(0.4), false);
+  now = 321;
+  assert.equal(lead.enough(0.4), true);
+  lead.end();
+});
+
+test('what runs dry waits for more, and twice as much the next time, up to an end', () => {
+  const lead = new Lead({}, () => {}, () => 9000);
+  lead.grew({ start: 0, end: 0.4 }, null);
+  assert.deepEqual([1, 2, 3, 4].map(() => lead.ranDry()), [0.5, 1, 2, 2]);
+  assert.deepEqual([lead.enough(1.9), lead.enough(2)], [false, true]);
+});
+
+test('the pace is held back while little is left, and until enough was left for a while', () => {
+  let now = 0;
+  const lead = new Lead({}, () => {}, () => now);
+  const slow = (left, at) => {
+    now = at;
+    lead.grew({ start: 0, end: at / 1000 }, left);
+    return lead.slow;
+  };
+  assert.deepEqual([slow(null, 0), slow(0.1, 200), slow(0.07, 400), slow(0.3, 600), slow(0.2, 2000)], [false, false, true, true, true]);
+  assert.deepEqual([slow(0.3, 3900), slow(0.3, 4100)], [true, false]);
+  slow(0.01, 5000);
+  lead.end();
+  assert.equal(lead.slow, false);
+});
+
+test('who says how much to hold back is held back by that alone, at the pace of the song', () => {
+  let now = 0;
+  const lead = new Lead({ startBuffer: 1, maxBuffer: 1.5 }, () => {}, () => now);
+  lead.grew({ start: 0, end: 0.2 }, null);
+  now = 3000;
+  lead.grew({ start: 0, end: 0.9 }, 0);
+  assert.deepEqual([lead.enough(0.9), lead.enough(1), lead.slow, lead.ranDry()], [false, true, false, 1.5]);
+});
+
+// The ring runs beside the sound card, in a scope that has these two names.
+const ringOf = async () => {
+  let Ring;
+  globalThis.AudioWorkletProcessor = class {
+    port = { postMessage: (told) => (this.told = told) };
+  };
+  globalThis.registerProcessor = (_, processor) => (Ring = processor);
+  await import(`../../gateway/web/worklet.js?${Math.random()}`);
+  const ring = new Ring();
+  const blocks = (count) =>
+    Array.from({ length: count }).flatMap(() => {
+      const block = new Float32Array(128);
+      ring.process([], [[block]]);
+      return [...block];
+    });
+  return { ring, blocks, say: (data) => ring.port.onmessage({ data }) };
+};
+
+test('the ring plays what it was sent, slower without a step, and then the very samples again', async () => {
+  const { ring, blocks, say } = await ringOf();
+  const sound = Float32Array.from({ length: 48000 }, (_, i) => Math.sin(i * 0.05));
+  for (let i = 0; i < sound.length; i += 9600) say({ samples: [sound.slice(i, i + 9600)] });
+  assert.deepEqual(blocks(50), [...sound.subarray(0, 6400)]);
+  say({ pace: 0.985 });
+  blocks(100).forEach((sample, i) => assert.ok(Math.abs(sample - Math.sin((6400 + i * 0.985) * 0.05)) < 1e-5));
+  say({ pace: 1 });
+  const back = blocks(100);
+  for (let i = 1; i < back.length; i++) assert.ok(Math.abs(back[i] - back[i - 1]) < 0.051);
+  const at = sound.indexOf(back[12700]);
+  assert.ok(at > 30000);
+  assert.deepEqual(back.slice(12700), [...sound.subarray(at, at + 100)]);
+  say({ whole: true });
+  blocks(130);
+  assert.deepEqual([ring.told.played, ring.told.stored, ring.told.over], [48000, 0, true]);
+});
+
+test('a ring that is nearly dry plays the last samples too, and begins anew when it is cleared', async () => {
+  const { ring, blocks, say } = await ringOf();
+  say({ pace: 0.985 });
+  say({ samples: [new Float32Array(200).fill(0.5)] });
+  assert.equal(blocks(3).filter((sample) => sample !== 0).length, 202); // two more, for the first block was slower
+  assert.deepEqual([ring.told.played, ring.told.dry], [200, true]);
+  say({ clear: 3 });
+  say({ samples: [new Float32Array(128).fill(0.25)] });
+  blocks(2);
+  assert.deepEqual([ring.told.epoch, ring.told.played], [3, 128]);
 });

@@ -39,6 +39,7 @@ song.volume = 0.5;
 song.muted = true;
 song.stats.sink satisfies 'mse' | 'worklet' | 'element';
 song.stats.stallSeconds.toFixed();
+song.stats.slow satisfies boolean;
 const spectrum: AnalyserNode | null = song.analyser();
 const file: Blob = song.blob();
 const can: Support = Wavegate.supports();

@@ -16,6 +16,7 @@ from playwright.async_api import Page, Route
 from gateway.app import Gateway
 from gateway.config.schema import Config, Server, Transcode
 from tests.browser.conftest import Demo, Visit
+from tests.browser.listening import ICON, NOWHERE, SCRIPT
 
 SECONDS = 6.0
 LIVE = f"[[scale seconds={SECONDS:g} speed=1 wait=0.2]] a scale that is heard while it is made"
@@ -160,3 +161,25 @@ async def test_other_ways_to_hear_it(gateway: Demo, visit: Visit, library: Path)
         assert told["heard"] > 0
         assert told["end"] == pytest.approx(seconds, abs=0.15)
     assert heard[0]["waits"] == 0
+
+
+@pytest.mark.nightly
+async def test_the_sdk_without_mediasource_takes_hls(gateway: Demo, visit: Visit) -> None:
+    """Where nothing can be appended and HLS can be played, the element fetches the song itself, and hears its end."""
+    script = "delete window.MediaSource; delete window.ManagedMediaSource;"
+    page = await visit(f"{gateway.url}{NOWHERE}", script=script + SCRIPT, forgiven=ICON)
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    facts = await page.evaluate(
+        """async (prompt) => {
+             const gate = await gateFor();
+             const song = gate.create({ prompt });
+             song.play();
+             return heard(song);
+           }""",
+        AHEAD,
+    )
+    assert (facts["states"][-1], facts["sink"]) == ("ended", "element")
+    assert facts["why"].startswith("HLS by an audio element")
+    assert facts["time"] == pytest.approx(4.0, abs=0.15)
+    assert any("/hls/" in url for url in fetched)

@@ -126,6 +126,13 @@ async def test_the_list_is_the_tenants_page_by_page(gateway: Any, visit: Visit) 
     await expect(page.locator("#verified")).to_have_text("verified")
 
 
+async def test_what_is_left_is_shown_before_anything_is_bought(gateway: Any, visit: Visit) -> None:
+    """The owner's page is told its budget when its session begins."""
+    page = await visit(gateway.url)
+    await expect(page.locator("#atOnce")).to_have_text(re.compile(r"^0 of \d+$"))
+    await expect(page.locator("#today")).to_contain_text("0")
+
+
 async def test_both_languages_have_the_same_words(gateway: Any, visit: Visit) -> None:
     """Both tables of words have the same keys, of the same kinds, all the way down."""
     page = await visit(gateway.url)

@@ -1,7 +1,8 @@
 """What the browser SDK lets be heard: every sample of the song, in every sink, in time and without a gap.
 
 Invariant under test: what sounds is what the browser itself decodes of the same bytes, sample for sample; a song at
-real-time pace does not run dry. Times and stalls are printed: on a crowded machine they are the machine's.
+real-time pace sounds within 0.3 s of its first byte and does not run dry. A crowded machine has three tries at that:
+what is measured there is the machine's, and is printed.
 """
 
 import random
@@ -11,35 +12,33 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import Demo, Visit
+from tests.browser.conftest import PATIENCE, Demo, Visit
 from tests.browser.listening import ICON, NOWHERE, SCRIPT
 from tests.support.line import bad_line
 
 pytestmark = pytest.mark.nightly
 
+TRIES = 3
 SINKS = [{}, {"format": "webm"}, {"sink": "worklet"}, {"sink": "element"}]
 
-PACE = """async (ways) => {
+PACE = """async ([way, number, seconds]) => {
   const gate = await gateFor();
-  const songs = ways.map((way, i) => {
-    const song = gate.create({ prompt: `[[scale seconds=3 speed=1]] a scale in its own time, number ${i}` }, way);
-    song.play();
-    return song;
-  });
-  return Promise.all(songs.map((song) => heard(song)));
+  await gate.connect();
+  const prompt = `[[scale seconds=${seconds} speed=1]] a scale in its own time, number ${number}`;
+  const song = gate.create({ prompt }, way);
+  song.play();
+  return heard(song);
 }"""
 
-STOCK = """async (ways) => {
+STOCK = """async ([prompt, way]) => {
   const one = await gateFor();
-  const { id } = await one.create({ prompt: '[[scale seconds=3 speed=0]] a scale that is there already' }).ready;
-  const gates = await Promise.all(ways.map(async () => gateFor()));
-  await Promise.all(gates.map((gate) => gate.connect()));
-  const songs = ways.map((way, i) => {
-    const song = gates[i].attach(id, way);
-    song.play();
-    return song;
-  });
-  return Promise.all(songs.map((song) => heard(song)));
+  const made = one.create({ prompt }, way);
+  await until('a second of it', () => made.duration > 1);
+  const gate = await gateFor();
+  await gate.connect();
+  const song = gate.attach(made.id, way);
+  song.play();
+  return heard(song);
 }"""
 
 EXACT = """async ([ways, speed]) => {
@@ -88,27 +87,52 @@ def is_whole(facts: dict[str, Any], seconds: float) -> None:
     assert facts["verified"] is True
 
 
-async def test_no_sink_runs_dry_at_the_pace_of_the_music(gateway: Demo, opened: Open) -> None:
-    """Four songs at once, each made as fast as it is heard: every sink brings its own to the end."""
-    page = await opened(gateway.url)
-    for facts in await page.evaluate(PACE, SINKS):
-        tell(facts)
-        is_whole(facts, 3)
+@pytest.mark.parametrize("late", [0.0, 0.2])
+@pytest.mark.parametrize(("way", "within"), [*zip(SINKS, [300, 600, 300, None], strict=True)], ids=str)
+async def test_no_sink_runs_dry_at_the_pace_of_the_music(
+    gateway: Demo, opened: Open, way: dict[str, str], within: int | None, late: float
+) -> None:
+    """A song that is made as fast as it is heard sounds soon and to its end, with each piece held up for a while, too.
+
+    An element that fetches the song itself takes it in blocks of more than a second: it is asked for no time.
+    """
+    seconds = 5
+    draw = random.Random(7)
+    async with bad_line(gateway.url) as line:
+        line.delay = lambda: draw.uniform(0, late)
+        page = await opened(line.url)
+        for number in range(TRIES):
+            facts = await page.evaluate(PACE, [way, number, seconds])
+            tell(facts)
+            is_whole(facts, seconds)
+            # A first piece that is late itself has taken of the time already.
+            soon = within is None or facts["firstSoundMs"] - facts["firstByteMs"] <= within + 1000 * late
+            if soon and facts["stalls"] == 0:
+                return
+    pytest.fail(f"not once in {TRIES} tries in time and without a stall: {facts}")
 
 
 async def test_what_is_in_stock_sounds_at_once(gateway: Demo, opened: Open) -> None:
-    """Whoever joins a song that is made has its first sound with its first bytes, and not a block later."""
+    """Whoever joins when a second of a song is there hears it within 0.1 s of its first byte."""
     page = await opened(gateway.url)
-    for facts in await page.evaluate(STOCK, [{}, {"format": "webm"}]):
-        tell(facts)
-        is_whole(facts, 3)
-        assert facts["firstSoundMs"] > 0
+    for way in ({}, {"format": "webm"}):
+        waited = []
+        while len(waited) < TRIES and min(waited, default=PATIENCE) > 100:
+            prompt = f"[[scale seconds=3 speed=2]] a scale that is there already, number {len(waited)}"
+            facts = await page.evaluate(STOCK, [prompt, way])
+            tell(facts)
+            is_whole(facts, 3)
+            waited.append(facts["firstSoundMs"] - facts["firstByteMs"])
+        assert min(waited) <= 100
 
 
 async def test_every_sample_is_heard_as_it_was_made(gateway: Demo, opened: Open) -> None:
     """What came out of a sink is what is decoded of the bytes, and all of it."""
     page = await opened(gateway.url)
-    ways = [{}, {"format": "webm"}, {"format": "mp4"}, {"sink": "worklet"}]
+    # Encoders that all begin at once begin late, and a stall may cut a block of sound in two.
+    ways: list[dict[str, Any]] = [{}, {"format": "webm"}, {"format": "mp4"}, {"sink": "worklet"}]
+    for way in ways[1:]:
+        way["startBuffer"] = 1
     for facts in await page.evaluate(EXACT, [ways, 4]):
         tell(facts)
         is_whole(facts, 3)
@@ -123,7 +147,9 @@ async def test_a_line_that_holds_up_every_piece_loses_nothing(gateway: Demo, ope
     async with bad_line(gateway.url) as line:
         line.delay = lambda: late.uniform(0, 0.2)
         page = await opened(line.url)
-        for facts in await page.evaluate(EXACT, [[{}, {"sink": "worklet"}], 1]):
+        # At a pace that is nobody's but the song's.
+        ways = [{"startBuffer": 0.5}, {"sink": "worklet", "startBuffer": 0.5}]
+        for facts in await page.evaluate(EXACT, [ways, 1]):
             tell(facts)
             is_whole(facts, 3)
             assert facts["same"] >= facts["captured"] - 4096, facts

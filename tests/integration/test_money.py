@@ -200,7 +200,7 @@ async def test_a_budget_that_ends_ends_the_song_softly() -> None:
 
 
 async def test_the_sessions_of_a_tenant_are_told_what_is_left() -> None:
-    """Each of them, when it is reserved and when it is settled, with a warning past four fifths; no other tenant."""
+    """Each of them, from its beginning on: what is reserved, with a warning past four fifths, and what is settled."""
     limits = Limits(audio_seconds_per_day=300)
     async with (
         bench(limits=limits) as gateway,
@@ -208,9 +208,13 @@ async def test_the_sessions_of_a_tenant_are_told_what_is_left() -> None:
         talk(gateway) as two,
         talk(gateway, key=OTHER_KEY) as stranger,
     ):
-        await gateway.create("[[scale seconds=2 speed=5]] a scale for the budget")
+        for socket_ in (one, two, stranger):
+            assert (await control(socket_, "quota.updated"))["audio_seconds_per_day"]["used"] == 0.0
+        # Longer than the second in which a tenant hears nothing new.
+        await gateway.create("[[scale seconds=3 speed=1.5]] a scale for the budget")
         for socket_ in (one, two):
-            news = await control(socket_, "quota.updated")
+            while (news := await control(socket_, "quota.updated"))["audio_seconds_per_day"]["used"] == 0.0:
+                pass
             assert news["audio_seconds_per_day"]["limit"] == 300
             assert news["audio_seconds_per_day"]["used"] == 240.0
             assert news["audio_seconds_per_day"]["remaining"] == 60.0
@@ -218,7 +222,7 @@ async def test_the_sessions_of_a_tenant_are_told_what_is_left() -> None:
             assert news["warnings"] == ["audio_seconds_per_day"]
         for socket_ in (one, two):
             news = await control(socket_, "quota.updated")
-            assert (news["audio_seconds_per_day"]["used"], news["warnings"]) == (2.0, [])
+            assert (news["audio_seconds_per_day"]["used"], news["warnings"]) == (3.0, [])
             assert news["concurrent_streams"]["used"] == 0
         await say(stranger, type="ping", t=1)
         assert (await control(stranger, "pong", "quota.updated"))["type"] == "pong"

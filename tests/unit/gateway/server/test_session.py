@@ -6,6 +6,7 @@ goes every listener leaves and nothing else changes. It must not know how audio 
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,23 @@ async def test_news_of_the_budget_are_for_owners() -> None:
                 visitor.ticket = office().mint(TENANT, Wanted()).ticket
                 there.session.tell_owner(news)
                 assert there.answers() == []
+
+
+async def test_a_budget_is_asked_for_when_its_owner_comes() -> None:
+    """Whoever comes with a key is to be told what is left, in the first message too; for a guest no ledger is read."""
+    for known, guest, told in ((True, False, [TENANT]), (False, False, [TENANT]), (True, True, [])):
+        welcomed: list[TenantId] = []
+        async with talk(known=known) as there:
+            session = there.session
+            session._services = replace(session._services, welcomed=welcomed.append)
+            if not known:
+                there.line.say(type="session.authenticate", key=KEY)
+            else:
+                if guest:
+                    session._known.ticket = office().mint(TENANT, Wanted()).ticket
+                session.begin()
+            assert kinds(there.answers())[-1] == "session.created"
+        assert welcomed == told
 
 
 async def test_a_key_in_the_first_message_opens() -> None:
