@@ -40,11 +40,6 @@ There is no provider key, so there is nothing to buy a song with. Two ways out:
   in the environment:  {KEY_VARIABLE}=sk-... wavegate probe
   in a file:           upstream.api_key_file in the configuration, and wavegate probe --config F"""
 
-DEMO_OF_MANY = """\
---demo is one process: leave --workers away. For several with a simulator run one beside them:
-  wavegate simulate
-and give the gateway its address: WAVEGATE__UPSTREAM__BASE_URL, as it says itself."""
-
 
 class UsageError(Exception):
     """Wrong usage or configuration: the message is for the user, the exit code 2."""
@@ -185,8 +180,6 @@ def _serve(options: argparse.Namespace) -> int:
 
     loaded = load(options.config, os.environ, overrides)
     config, key = loaded.config, os.environ.get(KEY_VARIABLE) or None
-    if config.server.workers > 1 and options.demo:
-        raise UsageError(DEMO_OF_MANY)
     secrets = _provider_secrets(config, key, demo=options.demo)
     log.configure(config.log.level, config.log.format, secrets=secrets)
     # Imported here so that `wavegate keys new` does not wait for codecs and an HTTP server.
@@ -198,32 +191,17 @@ def _serve(options: argparse.Namespace) -> int:
             logging.getLogger("wavegate").warning("%s", warning)
         if config.server.workers > 1:
             return _supervise(config, options)
-    else:
-        from gateway.workers.share import share
-
-        config = share(config)
     from gateway.running import serve
 
     return _run(serve(config, key, demo=options.demo, reload=reload, link=link))
 
 
 def _supervise(config: Config, options: argparse.Namespace) -> int:
-    from gateway.workers.command import listening, supervise
+    from gateway.workers.command import flags, listening, supervise
 
-    # What the workers are called with as well: the public port is handed to them, whatever number it got.
-    flags = [
-        text
-        for name, value in (
-            ("--config", options.config),
-            ("--host", options.host),
-            ("--port", options.port),
-            ("--internal-port", options.internal_port),
-            ("--workers", options.workers),
-        )
-        if value is not None
-        for text in (name, str(value))
-    ]
-    return _run(supervise(config, listening(config), flags, os.environ))
+    # What the workers are called with as well; the public port is handed to them, whatever number it got.
+    given = flags({name: getattr(options, name) for name in ("config", "host", "port", "internal_port", "workers")})
+    return _run(supervise(config, listening(config, demo=options.demo), given, os.environ))
 
 
 def _provider_secrets(config: Config, key: str | None, *, demo: bool) -> list[Secret]:

@@ -21,6 +21,7 @@ from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
 from gateway.workers.command import announce, say_goodbye, taken
 from gateway.workers.link import Link
+from gateway.workers.share import share
 from metrics.exposition import render
 
 logger = logging.getLogger("wavegate")
@@ -50,6 +51,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, again.set)
     if link is not None:
         await link.open(stop.set, stop_now.set)
+        config = await asyncio.to_thread(share, config)
     gateway = Gateway(config, key, demo=demo, sockets=link.sockets if link is not None else ())
     try:
         await gateway.__aenter__()

@@ -88,6 +88,12 @@ def _money(order: Order, out: TextIO, err: TextIO) -> int:
     return run(order, out, err)
 
 
+def _cluster(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.cluster import run
+
+    return run(order, out, err)
+
+
 BENCHES: dict[str, Bench] = {
     "transcode": Bench(
         "what it costs to make other formats of a song while it is made",
@@ -156,5 +162,18 @@ BENCHES: dict[str, Bench] = {
         rounds=5,
         listeners="1000",
         told="half of them are counted",
+    ),
+    "cluster": Bench(
+        "what several workers and nodes cost, and what they carry",
+        {
+            "workers": "processor time a frame with one worker and with two",
+            "latency": "what the way to another node adds to the delay of sound",
+            "commands": "what a stream asks of Redis, with one listener on another node and with many",
+        },
+        _cluster,
+        seconds=10.0,
+        rounds=3,
+        listeners="6000, 200 on another node",
+        told="that are counted, once everybody has come",
     ),
 }

@@ -8,6 +8,7 @@ to its end, where the gateway tells its hash. It must not know which numbers are
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ _MELODIES = 4  # that streams sing in turns: a frame of another stream is found 
 _BUSY = 0.9
 
 T = TypeVar("T")
+Opened = Callable[[], AbstractAsyncContextManager[Server]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,26 @@ class Sitting:
         return f"{load}; late, so chunks went out together" if typical(self) > CHUNK_SECONDS else load
 
 
-async def sit(stage: Stage, size: Size, seconds: float, settle: float = SETTLE_SECONDS) -> Sitting:
-    """Gathers everybody, counts for `seconds`, and hears the end. Raises BenchError where that cannot be had."""
+async def sit(
+    stage: Stage, size: Size, seconds: float, settle: float = SETTLE_SECONDS, opened: Opened | None = None
+) -> Sitting:
+    """Gathers everybody, counts for `seconds`, and hears the end. Raises BenchError where that cannot be had.
+
+    `opened` opens another gateway than the usual one.
+    """
 
     def play(gateway: Server, listeners: Listeners, length: float) -> Awaitable[Sitting]:
         return _sit(gateway, listeners, size, seconds, settle, length)
 
-    return await gather(stage, size.listeners, size.streams / _ORDERS_A_SECOND + settle + seconds, play)
+    return await gather(stage, size.listeners, size.streams / _ORDERS_A_SECOND + settle + seconds, play, opened)
 
 
 async def gather(
-    stage: Stage, listeners: int, seconds: float, play: Callable[[Server, Listeners, float], Awaitable[T]]
+    stage: Stage,
+    listeners: int,
+    seconds: float,
+    play: Callable[[Server, Listeners, float], Awaitable[T]],
+    opened: Opened | None = None,
 ) -> T:
     """Has `play` done with a new gateway, a new crowd, and how long a song is that lasts while all come, and `seconds`.
 
@@ -119,7 +130,7 @@ async def gather(
     for _ in range(_TRIES):
         try:
             async with (
-                server(stage.provider, stage.processor) as gateway,
+                opened() if opened is not None else server(stage.provider, stage.processor) as gateway,
                 crowd(files(listeners), stage.others) as everybody,
             ):
                 return await play(gateway, everybody, length)

@@ -103,7 +103,7 @@ async def program(
             stderr=said,
             env={**os.environ, **(environment or {}), "PYTHONPATH": search},
             limit=_LINE_MOST,
-            preexec_fn=_leash(),
+            preexec_fn=leash(),
         )
     running = Program(process, module)
     try:
@@ -117,7 +117,7 @@ async def program(
         await running.end()
 
 
-def _leash() -> Callable[[], object] | None:
+def leash() -> Callable[[], object] | None:
     """What a new process does first, so that it is killed when this one is; None where that cannot be had."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is None:

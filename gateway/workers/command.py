@@ -29,6 +29,11 @@ from gateway.workers.worker import Worker, command, environment
 from metrics.recorder import Recorder
 from metrics.totals import Totals
 
+DEMO = """\
+--demo is one process: leave --workers away. For several with a simulator run one beside them:
+  wavegate simulate
+and start the gateway as that says, with --workers."""
+
 # Beyond its drain, until a worker that does not end is killed.
 MORE_SECONDS = 15.0
 
@@ -58,8 +63,16 @@ def taken(error: OSError, config: Config) -> StartError:
     return StartError(port_taken(error, public, internal))
 
 
-def listening(config: Config) -> Listening:
+def flags(given: Mapping[str, object]) -> list[str]:
+    """A command line's flags by their names; those that are None were not given."""
+    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None]
+    return [word for pair in pairs for word in pair]
+
+
+def listening(config: Config, *, demo: bool = False) -> Listening:
     """The public port for all workers. Raises StartError; it may take its time."""
+    if demo:
+        raise StartError(DEMO)
     try:
         return Listening(config.server.host, config.server.port, config.server.workers)
     except OSError as error:

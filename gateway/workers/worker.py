@@ -82,9 +82,10 @@ class Worker(asyncio.Protocol):
         return self.ready.is_set() and not self.leaving.is_set()
 
     def drain(self) -> None:
-        """Tells it to end in good order; again is no more."""
-        self._signal(signal.SIGTERM)
-        self.leaving.set()
+        """Tells it to end in good order, once: at the very end of its life a signal would find nobody to take it."""
+        if not self.leaving.is_set():
+            self._signal(signal.SIGTERM)
+            self.leaving.set()
 
     def stop(self) -> None:
         """Tells it to end at once, but to settle what it owes."""

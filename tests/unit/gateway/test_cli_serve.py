@@ -83,7 +83,7 @@ def test_flags_win_and_warnings_are_logged(
 
     configured: list[Any] = []
     monkeypatch.setattr(running, "serve", serve)
-    monkeypatch.setattr(cli.log, "configure", lambda *arguments, **options: configured.append((arguments, options)))
+    monkeypatch.setattr(log, "configure", lambda *arguments, **options: configured.append((arguments, options)))
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-secret-key")
     monkeypatch.setenv("WAVEGATE__SERVER__PORT", "1111")
     monkeypatch.setenv("WAVEGATE__LOG__FORMAT", "json")
@@ -155,7 +155,7 @@ def test_a_demo_of_several_is_refused(several: list[str], capsys: pytest.Capture
     assert several == []
 
 
-def test_a_worker_serves_its_share(several: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_serves(several: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With what its supervisor handed over, and no warnings: the supervisor has said those."""
     served: list[tuple[Config, Any]] = []
 
@@ -168,7 +168,7 @@ def test_a_worker_serves_its_share(several: list[str], monkeypatch: pytest.Monke
     assert run("serve") == 0
     ((config, link),) = served
     assert link is handed
-    assert (config.server.internal_port, config.server.max_connections) == (0, 6667)
+    assert config.server.workers == 3
     assert several == []
 
 

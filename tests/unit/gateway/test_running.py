@@ -37,6 +37,7 @@ class Standing:
         self.addresses = app.Addresses("http://127.0.0.1:1", "http://127.0.0.1:2")
         self.fault = fault
         self.recorder = Recorder()
+        self.config = Config()
 
     async def __aenter__(self) -> "Standing":
         if self.fault is not None:
@@ -78,7 +79,11 @@ def serving(
     reload: Callable[[], Config] = Config,
     link: Link | None = None,
 ) -> asyncio.Task[None]:
-    monkeypatch.setattr(running, "Gateway", lambda config, key, *, demo, sockets: gateway)
+    def made(config: Config, key: str, *, demo: bool, sockets: object) -> Standing:
+        gateway.config = config
+        return gateway
+
+    monkeypatch.setattr(running, "Gateway", made)
     return asyncio.create_task(running.serve(Config(), "sk-test", demo=demo, reload=reload, link=link))
 
 
@@ -237,10 +242,10 @@ async def test_a_worker_speaks_to_its_supervisor_alone(
     ours, theirs = socket.socketpair()
     ours.settimeout(5.0)
     command = serving(monkeypatch, gateway, link=Link(1, theirs, []))
-    await until(lambda: len(handlers) == 3 and gateway.life == ["open"])
+    await soon(lambda: len(handlers) == 3 and gateway.life == ["open"])
     for _ in range(3):
         handlers[signal.SIGTERM]()
-        await until(lambda: gateway.life == ["open", "draining"])
+        await soon(lambda: gateway.life == ["open", "draining"])
     gateway.drained.set()
     await within(command)
     assert gateway.life == ["open", "draining", "drained", "closed"]
@@ -250,6 +255,8 @@ async def test_a_worker_speaks_to_its_supervisor_alone(
         b'{"said":"leaving"}',
     ]
     assert b"wavegate_build_info" in words[2]
+    # It has taken its share, which makes its internal port a free one of the loopback.
+    assert gateway.config.server.internal_port == 0
     ours.close()
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
@@ -260,9 +267,9 @@ async def test_a_worker_stops_at_once_when_it_is_told(monkeypatch: pytest.Monkey
     gateway = Standing()
     ours, theirs = socket.socketpair()
     command = serving(monkeypatch, gateway, link=Link(1, theirs, []))
-    await until(lambda: gateway.life == ["open"])
+    await soon(lambda: gateway.life == ["open"])
     handlers[signal.SIGTERM]()
-    await until(lambda: gateway.life == ["open", "draining"])
+    await soon(lambda: gateway.life == ["open", "draining"])
     ours.send(STOP)
     await within(command)
     assert gateway.life == ["open", "draining", "closed"]
@@ -274,7 +281,7 @@ async def test_a_worker_without_its_supervisor_drains(monkeypatch: pytest.Monkey
     gateway = Standing()
     ours, theirs = socket.socketpair()
     command = serving(monkeypatch, gateway, link=Link(1, theirs, []))
-    await until(lambda: gateway.life == ["open"])
+    await soon(lambda: gateway.life == ["open"])
     ours.close()
     await soon(lambda: gateway.life == ["open", "draining"])
     gateway.drained.set()

@@ -132,7 +132,7 @@ async def test_nobody_outlives_a_killed_bench(module: Path, process: Callable[..
 def test_without_a_leash(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are systems that know none."""
     monkeypatch.setattr(programs.ctypes, "CDLL", lambda name: object())
-    assert programs._leash() is None
+    assert programs.leash() is None
 
 
 async def test_one_that_ends_too_soon_is_told(module: Path) -> None:

@@ -38,6 +38,7 @@ def row(number: int, created_at: float) -> dict[str, Any]:
         "listeners": 2,
         "listeners_by_transport": {"http": 2},
         "slowest_lag_seconds": None,
+        "owned": True,
         "upstream": {"position": None, "tries": 1},
         "seconds": {"received": 1.0, "granted": 2.0, "billed": None, "settled": False},
         "retained_bytes": 0,

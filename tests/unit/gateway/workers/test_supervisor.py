@@ -92,7 +92,7 @@ async def test_the_first_signal_drains(scene: Scene) -> None:
 
 async def test_the_second_signal_stops_the_third_kills(scene: Scene) -> None:
     """At once, but in good order; then without. What had to be killed is no success."""
-    for told in (["SIGTERM"], ["SIGTERM", "stop", "SIGTERM"]):
+    for told in (["SIGTERM"], ["SIGTERM", "stop"]):
         scene.supervisor.signalled()
         await soon(lambda: all(worker.told == told for worker in scene.workers))  # noqa: B023 - awaited right here
     scene.supervisor.signalled()
