@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.errors import ServiceError
+from gateway.errors import ServiceError, WavegateError
 from gateway.relay import letters
 from gateway.relay.channel import Channel
 from gateway.relay.outcome import Bill
@@ -21,19 +21,22 @@ logger = logging.getLogger("wavegate.feed")
 class Feed:
     """Of one channel. `on_end` is called when nothing follows, `on_loss` when the log is gone and another is needed.
 
-    `on_loss` is told whether the owner is gone, too. `now` is monotonic.
+    `on_loss` is told whether the owner is gone, too. `now` is monotonic. It is `whole` when it came to the end that
+    its owner gave it, and not to one for want of more.
     """
 
     def __init__(
         self,
         channel: Channel,
         now: Callable[[], float],
-        on_end: Callable[[], None],
+        on_end: Callable[["Feed"], None],
         on_loss: Callable[["Feed", bool], None],
     ) -> None:
         self.channel = channel
         self.unheard_since: float | None = None
         self.following: Following | None = None
+        self.closed = False
+        self.whole = False
         self._now = now
         self._on_end = on_end
         self._on_loss = on_loss
@@ -63,16 +66,18 @@ class Feed:
             self._waiting.pop(waiter, None)
 
     def close(self) -> None:
-        """It reads no more; the channel stays as it is. A second call does nothing."""
+        """It reads no more, for good; the channel stays as it is. A second call does nothing."""
+        self.closed = True
         if self.following is not None:
             self.following.close()
             self.following = None
 
-    def end(self, error: ServiceError) -> None:
+    def end(self, error: WavegateError) -> None:
         """Ends the channel, of which nothing more can be had."""
         self.close()
         if self.channel.outcome is None:
             self.channel.close(error, Bill(0.0, settled=False))
+            self._on_end(self)
         self._wake()
 
     # -- as a reader of a log ------------------------------------------------------------------------------------------
@@ -91,8 +96,9 @@ class Feed:
                     self.channel.open(said.details, said.init, self._now(), said.pts, said.seq)
             else:
                 self.close()
+                self.whole = True
                 self.channel.finish(said.outcome(self.channel.rendition.stream_id))
-                self._on_end()
+                self._on_end(self)
         except Exception:
             logger.exception("a log of stream %s could not be read", self.channel.rendition.stream_id)
             self.end(ServiceError("internal", "Something went wrong between two nodes of the gateway."))

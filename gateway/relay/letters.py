@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.errors import WavegateError
+from gateway.errors import HANDLING, WavegateError
 from gateway.model import (
     Chunk,
     Flag,
@@ -54,7 +54,9 @@ class Trouble(Letter):
 
     @property
     def error(self) -> WavegateError:
-        return WavegateError(self.code, self.message, param=self.param, retry_after=self.retry_after)
+        # A newer node may know more ways to fail.
+        code = self.code if self.code in HANDLING else "internal"
+        return WavegateError(code, self.message, param=self.param, retry_after=self.retry_after)
 
 
 def error_of(trouble: Trouble | None) -> WavegateError | None:
@@ -167,11 +169,15 @@ def rendition(stream_id: StreamId, published: Published) -> RenditionId:
 
 
 class Heard(Letter):
-    """Of one stream: how many hear it on the node that says so, and which renditions it still reads."""
+    """Of one stream: how many hear it on the node that says so, and which renditions it still reads.
+
+    `came` is whether anybody has come since the last word: who was there for less than a second was there, too.
+    """
 
     stream_id: StreamId
     listeners: int
     reading: list[int]
+    came: bool = False
 
 
 class HeardList(Letter):

@@ -32,6 +32,9 @@ _L = TypeVar("_L", bound=letters.Letter)
 
 # Streams of one node that are told for one list, the newest; and seconds for another node to do what takes its time.
 MOST_LISTED = 1000
+# A letter may have 4 MiB; a stream without its words is less than this.
+MOST_OCTETS = 3 << 20
+LISTED_OCTETS = 2048
 PATIENT_SECONDS = 15.0
 # What was told of a stream that has ended is taken for true so long.
 FRESH_SECONDS = 10.0
@@ -77,7 +80,6 @@ class Neighbours:
         self._crowds = crowds
         self._publications = Publications(cluster, live_lag, instruments.now)
         self._heard_at: dict[str, float] = {}
-        self._learned_at: dict[StreamId, float] = {}
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -98,8 +100,10 @@ class Neighbours:
         """A stream of another node, as its owner sees it now. Raises RequestError, ServiceError."""
         known = self._streams.get(stream_id)
         if isinstance(known, Replica) and known.tenant == tenant:
-            await self._refresh(known)
-            return known
+            if await self._refresh(known):
+                return known
+            self._let_go(known)
+            known = None
         node = await self._cluster.owner(stream_id)
         if known is not None or node is None or node == self._cluster.node:
             raise unknown()
@@ -112,26 +116,51 @@ class Neighbours:
             known.learn(facts)
             return known
         replica = self._streams[stream_id] = Replica(node, facts, self, self._workshop(stream_id))
-        self._learned_at[stream_id] = self._instruments.now()
         return replica
 
-    async def _refresh(self, replica: Replica) -> None:
-        """Its owner's word, if that is to be had; a copy that its owner keeps no more is none."""
-        learned = self._learned_at.get(replica.id, 0.0)
-        if replica.adopted or (replica.status.final and self._instruments.now() - learned < FRESH_SECONDS):
-            return
+    async def _refresh(self, replica: Replica) -> bool:
+        """Its owner's word, if that is to be had; a copy that its owner keeps no more is none.
+
+        False where it is nobody's any more, and another node has the stream whole.
+        """
+        fresh = self._instruments.now() - replica.learned_at < FRESH_SECONDS
+        if replica.adopted or (replica.status.final and fresh):
+            return True
         try:
             await self.look(replica)
         except ServiceError:
-            return
+            return await self._refound(replica)
+        return True
+
+    async def _refound(self, replica: Replica) -> bool:
+        try:
+            owner = await self._cluster.owner(replica.id)
+        except ServiceError:
+            return True
+        if owner is None and replica.node not in self._cluster.peers:
+            replica.owner_lost()
+        return owner in (None, replica.node) or replica.here > 0
+
+    def _let_go(self, replica: Replica) -> None:
+        if self._streams.get(replica.id) is replica:
+            del self._streams[replica.id]
+        replica.forget(ServiceError("owner_lost", "Another node has this song now."))
 
     async def list(self, tenant: TenantId) -> list[Replica]:
-        """The tenant's streams on other nodes. Raises ServiceError when one of these does not answer."""
+        """The tenant's streams on those of the other nodes that answer: what is on another cannot be heard either."""
         body = letters.Listing(tenant=tenant).octets()
-        answers = await asyncio.gather(*[self._cluster.ask(node, "list", body) for node in self._cluster.peers])
-        found = [facts for answer in answers for facts in read(letters.FactsList, answer).streams]
+        answers = await asyncio.gather(*[self._listed(node, body) for node in self._cluster.peers])
+        # What a node has left behind may be with several.
+        found = {facts.id: facts for answer in answers for facts in answer}
         mine = {stream_id for stream_id, stream in self._streams.items() if owned(stream)}
-        return [Replica("", facts, self, self._workshop(facts.id)) for facts in found if facts.id not in mine]
+        return [Replica("", facts, self, self._workshop(facts.id)) for facts in found.values() if facts.id not in mine]
+
+    async def _listed(self, node: str, body: bytes) -> Sequence[letters.Facts]:
+        try:
+            return read(letters.FactsList, await self._cluster.ask(node, "list", body)).streams
+        except ServiceError as error:
+            logger.warning("a list is without what is on %s: %s", node, error.code)
+            return []
 
     async def own(self, stream_ids: Sequence[StreamId]) -> None:
         """These are here. A directory that is away hears of it when it is back."""
@@ -148,7 +177,6 @@ class Neighbours:
     def forget(self, stream_id: StreamId) -> None:
         """The stream is kept here no more."""
         self._publications.forget(stream_id)
-        self._learned_at.pop(stream_id, None)
 
     async def shared(self, song: str, order: letters.Sharing, seconds: float) -> Replica | None:
         """The stream of another node that is this song; None where this node is to order it, for all."""
@@ -197,8 +225,7 @@ class Neighbours:
                 stream.owner_lost()
                 continue
             rows.setdefault(stream.node, [])
-            if stream.here or stream.reading:
-                row = letters.Heard(stream_id=stream.id, listeners=stream.here, reading=stream.reading)
+            if (row := stream.heard()) is not None:
                 rows[stream.node].append(row)
         for node, said in rows.items():
             self._cluster.tell(node, "heard", letters.HeardList(streams=said).octets())
@@ -232,7 +259,7 @@ class Neighbours:
         facts = await self._look(replica.node, replica.tenant, replica.id)
         if facts is None:
             raise unknown()
-        self._learn(replica, facts)
+        replica.learn(facts)
 
     async def want(self, replica: Replica, wishes: Sequence[Wished], at: Position | None) -> letters.Published:
         body = letters.want(replica.id, wishes, at).octets()
@@ -244,7 +271,7 @@ class Neighbours:
     async def cancel(self, replica: Replica) -> None:
         name = letters.Name(tenant=replica.tenant, stream_id=replica.id)
         answer = await self._cluster.ask(replica.node, "cancel", name.octets(), PATIENT_SECONDS)
-        self._learn(replica, read(letters.Facts, answer))
+        replica.learn(read(letters.Facts, answer))
 
     async def gone(self, replica: Replica) -> bool:
         # The question tells whether there is anybody to ask.
@@ -256,10 +283,6 @@ class Neighbours:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._spawn(work, name)
-
-    def _learn(self, replica: Replica, facts: letters.Facts) -> None:
-        replica.learn(facts)
-        self._learned_at[replica.id] = self._instruments.now()
 
     async def _look(self, node: str, tenant: TenantId, stream_id: StreamId) -> letters.Facts | None:
         name = letters.Name(tenant=tenant, stream_id=stream_id)
@@ -280,20 +303,29 @@ class Neighbours:
         tenant = read(letters.Listing, body).tenant
         mine = [stream for stream in self._streams.values() if stream.tenant == tenant and owned(stream)]
         newest = sorted(mine, key=lambda stream: stream.created_at, reverse=True)[:MOST_LISTED]
-        return letters.FactsList(streams=[facts_of(stream) for stream in newest]).octets()
+        told = letters.FactsList(streams=[])
+        octets = 0
+        for facts in map(facts_of, newest):
+            # Lyrics make most of it. What is not told is older than what is.
+            octets += LISTED_OCTETS + len((facts.lyrics or "").encode()) + len(facts.request.words.encode())
+            if octets > MOST_OCTETS:
+                break
+            told.streams.append(facts)
+        return told.octets()
 
     async def _on_want(self, node: str, body: bytes) -> bytes:
         want = read(letters.Want, body)
         stream = self._streams.get(want.stream_id)
         if stream is None or not owned(stream):
             raise unknown()
-        channel = await stream.obtain(want.wished)
-        stream.came()
+        wishes = want.wished
+        channel = await stream.obtain(wishes)
+        # The same format may be wished for in several ways.
+        chosen = next(at for at, one in enumerate(wishes) if stream.renditions.existing([one]) is channel)
         self._heard_at[node] = self._instruments.now()
         publication = self._publications.want(channel, node)
-        forms = [wished.form for wished in want.wished]
         return letters.Published(
-            chosen=forms.index(channel.format),
+            chosen=chosen,
             number=channel.rendition.number,
             epoch=channel.rendition.epoch,
             log=publication.log_name,
@@ -307,6 +339,8 @@ class Neighbours:
         rows = {row.stream_id: row for row in read(letters.HeardList, body).streams}
         for stream in self._streams.values():
             row = rows.get(stream.id)
+            if row is not None and (row.listeners or row.came):
+                stream.came()
             if row is not None and row.listeners:
                 stream.elsewhere[node] = row.listeners
             else:

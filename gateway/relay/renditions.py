@@ -102,7 +102,8 @@ class Renditions:
             self._waiting = self._waiting or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._waiting)
 
-    def _tell_waiting(self) -> None:
+    def tell_waiting(self) -> None:
+        """One of them has come to its end."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
         self._waiting = None
@@ -184,7 +185,7 @@ class Renditions:
         track = self._tracks.get(spec)
         if track is None or track.error is not None:
             track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings, self._workshop.max_bytes)
-        made.feed = feed = ContainerRendition(made.channel, track, self._workshop.instruments.now, self._tell_waiting)
+        made.feed = feed = ContainerRendition(made.channel, track, self._workshop.instruments.now, self.tell_waiting)
         feed.pump()
         track.pump()
 
@@ -251,7 +252,7 @@ class Renditions:
                 made.channel.close(error, Bill(0.0, settled=False))
         for track in self._tracks.values():
             track.close()
-        self._tell_waiting()
+        self.tell_waiting()
 
     def forget(self, error: WavegateError) -> None:
         """As `close`, and lets all audio go, whoever still holds a channel."""
@@ -271,7 +272,7 @@ class Renditions:
         self._egress += made.channel.egress
         self._past.append(Past.of(made.channel))
         made.channel.forget()
-        self._tell_waiting()
+        self.tell_waiting()
         if made.feed is None:
             return
         made.feed.close()

@@ -7,21 +7,22 @@ is not ends in `owner_lost`. It must not know how nodes talk.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from gateway.accounting import Traffic
 from gateway.errors import ServiceError, WavegateError
-from gateway.model import Position, Status, StreamId, TenantId
+from gateway.model import Position, StreamId, TenantId
 from gateway.relay import letters
 from gateway.relay.channel import Channel
 from gateway.relay.feed import Feed
 from gateway.relay.ports import Following, LogReader
 from gateway.relay.renditions import Renditions, Workshop
 from gateway.relay.since import Since
-from gateway.relay.stream import Stream
+from gateway.relay.stream import Stream, status_of
 from gateway.relay.titles import Titles
-from gateway.relay.wishes import Wished
+from gateway.relay.wishes import Wished, serves
 from transcode.formats import FORMATS
 from transcode.spec import Wish
 
@@ -30,6 +31,8 @@ CATCH_UP_SECONDS = 5.0
 # Between two tries to find what was lost, and how long its owner is looked for while there is somebody to ask.
 AGAIN_SECONDS = 0.5
 LOST_SECONDS = 15.0
+# Whoever resumes asks when their position sounded, and attaches at once: so many may do so at a time.
+MOMENTS_KEPT = 256
 
 
 class Owner(Protocol):
@@ -78,9 +81,9 @@ class Replica:
         self._keep_seconds = workshop.keep_seconds
         self._native_feed: Feed | None = None
         self._wishes: dict[int, Wished] = {self.native.rendition.number: Wished(self.native.format, Wish())}
-        self._moments: dict[Position, float] = {}
+        self._moments: OrderedDict[Position, float] = OrderedDict()
         self.elsewhere: dict[str, int] = {}  # once it is owned here
-        self._told_listeners = 0
+        self._came = False
         self._counted_at = self._instruments.now()
         self._egress = 0
         self._unheard_since: float | None = None
@@ -102,7 +105,9 @@ class Replica:
         self.sample_rate = facts.sample_rate
         self.channels = facts.channels
         self.shareable = facts.shareable
-        self._told_listeners = facts.listeners
+        self.learned_at = self._instruments.now()
+        # Those that are here now are among them.
+        self._others = max(0, facts.listeners - self.here)
         if facts.title != self.titles.newest:
             self.titles.settle(facts.title)
 
@@ -130,7 +135,7 @@ class Replica:
     @property
     def listeners(self) -> int:
         """Listeners on all nodes, as far as was told."""
-        return self.here + sum(self.elsewhere.values()) if self.adopted else max(self.here, self._told_listeners)
+        return self.here + (sum(self.elsewhere.values()) if self.adopted else self._others)
 
     @property
     def silent(self) -> bool:
@@ -144,7 +149,8 @@ class Replica:
     @property
     def whole(self) -> bool:
         """Whether all that its owner has of the provider's own format is here, too."""
-        return self.native.outcome is not None and self.native.end > self.native.first
+        feed = self._native_feed
+        return feed is not None and feed.whole and self.native.end > self.native.first
 
     @property
     def reading(self) -> list[int]:
@@ -170,7 +176,9 @@ class Replica:
             self.owner_lost()
             return self.renditions.channel(wishes)
         if at is not None and published.moment is not None:
-            self._moments = {at: published.moment}
+            self._moments[at] = published.moment
+            while len(self._moments) > MOMENTS_KEPT:
+                self._moments.popitem(last=False)
         # Others may have asked for the same meanwhile.
         feed = self._feed(wishes[published.chosen], published)
         await feed.reach(published.end, CATCH_UP_SECONDS, over=published.over)
@@ -178,8 +186,10 @@ class Replica:
 
     async def look(self, wishes: Sequence[Wished]) -> Channel | None:
         """The first of these that is made already; nothing is begun for it that nobody has wished to hear."""
-        if self.status.final and not self.adopted and any(wished.form is self.native.format for wished in wishes):
-            return await self.obtain(wishes)
+        native = self.native
+        plain = [wished for wished in wishes if serves(native.format, native.details, wished)]
+        if plain and self.status.final and not self.adopted:
+            return await self.obtain(plain)
         return self._existing(wishes)
 
     def moment(self, position: Position) -> float | None:
@@ -217,12 +227,14 @@ class Replica:
         return Feed(channel, self._instruments.now, self._ended, self._lost)
 
     def _follow(self, feed: Feed, published: letters.Published) -> None:
-        if feed.following is None and not feed.over:
+        if feed.following is None and not feed.closed:
             feed.following = self._owner.follow(self, published.log, feed)
 
-    def _ended(self) -> None:
-        """A rendition is whole: the rest of what there is to know is asked for."""
-        self._owner.spawn(self._settle(), f"end of {self.id}")
+    def _ended(self, feed: Feed) -> None:
+        """Of a rendition nothing follows; where it is whole, the rest of what there is to know is asked for."""
+        self.renditions.tell_waiting()
+        if feed.whole:
+            self._owner.spawn(self._settle(), f"end of {self.id}")
 
     async def _settle(self) -> None:
         try:
@@ -250,8 +262,8 @@ class Replica:
         if self._native_feed is not None and not self._native_feed.over:
             self._native_feed.end(error)
         for feed in self.renditions.feeds:
-            if isinstance(feed, Feed):
-                feed.end(error)
+            assert isinstance(feed, Feed), "nothing is encoded here while its owner lives"
+            feed.end(error)
         if not self.status.final:
             self._close(error)
         if self.whole:
@@ -259,7 +271,7 @@ class Replica:
             self._owner.adopted(self)
 
     def _close(self, error: WavegateError | None) -> None:
-        self.status = Status.COMPLETED if error is None else Status.FAILED
+        self.status = status_of(error)
         self.error = error
         self.finished_at = self._instruments.time()
 
@@ -267,12 +279,15 @@ class Replica:
         """Has the log sent once more. Its listeners hear what is here, and wait."""
         lost_since: float | None = None
         number = feed.channel.rendition.number
-        while not feed.over and feed.following is None and not self.adopted:
+        while not feed.closed and feed.following is None:
             try:
                 published = await self._owner.want(self, [self._wishes[number]], None)
             except WavegateError as error:
-                if error.code != "cluster_unavailable":
+                if error.code == "stream_not_found":
                     self.owner_lost()
+                    return
+                if error.code != "cluster_unavailable":
+                    feed.end(error)
                     return
                 lost_since = await self._since_when(lost_since)
                 if lost_since is not None and self._instruments.now() - lost_since >= LOST_SECONDS:
@@ -315,7 +330,15 @@ class Replica:
         """Its owner's to do."""
 
     def came(self) -> None:
-        """Somebody listens."""
+        """Somebody listens: its owner is told with the next word."""
+        self._came = True
+
+    def heard(self) -> letters.Heard | None:
+        """What its owner is told, about once a second; None if that is nothing."""
+        came, self._came = self._came, False
+        if not (self.here or self.reading or came):
+            return None
+        return letters.Heard(stream_id=self.id, listeners=self.here, reading=self.reading, came=came)
 
     def share(self, grace: float | None) -> None:
         """Somebody else wants it, too: its owner was told when it was found."""

@@ -55,6 +55,14 @@ def queued(stream_id: StreamId, place: Queued) -> StreamQueued:
     return StreamQueued(stream_id, place.position, eta)
 
 
+def status_of(error: WavegateError | None) -> Status:
+    """Of a stream that has ended so."""
+    if error is None:
+        return Status.COMPLETED
+    # Nothing has failed where a budget has ended.
+    return Status.CANCELLED if error.code in ("cancelled", "quota_exceeded") else Status.FAILED
+
+
 class Stream:
     """One generation and what has become of it: `native` is its channel in the provider's own format."""
 
@@ -324,7 +332,7 @@ class Stream:
         self.error = error
         characters = self._finished.billed_characters if self._finished is not None else None
         self.bill = Bill(seconds, settled=False, characters=characters)
-        self.status = self._outcome(error)
+        self.status = status_of(error)
         self.finished_at = self._instruments.time()
         try:
             billed = self._finished.billed_seconds if self._finished is not None else None
@@ -354,10 +362,3 @@ class Stream:
             self._rendition.finish(complete=False)
         except Exception:
             logger.exception("stream %s could not give out its last chunk", self.id)
-
-    @staticmethod
-    def _outcome(error: WavegateError | None) -> Status:
-        if error is None:
-            return Status.COMPLETED
-        # Nothing has failed where a budget has ended.
-        return Status.CANCELLED if error.code in ("cancelled", "quota_exceeded") else Status.FAILED

@@ -5,6 +5,7 @@ is tested.
 """
 
 import asyncio
+from collections.abc import Iterator
 from itertools import count
 
 from gateway.config.schema import Limits, Relay, Transcode
@@ -12,6 +13,7 @@ from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order
+from gateway.relay.ports import Cluster
 from gateway.relay.since import FromStart
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
@@ -32,14 +34,16 @@ class House:
         config: Relay | None = None,
         limits: Limits | None = None,
         lease_seconds: float = 60.0,
+        cluster: Cluster | None = None,
+        clocks: tuple[Clock, Clock] | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.source = ScriptedSource(*(steps or WHOLE))
         self.ledger = ScriptedLedger()
         self.encodings = ScriptedEncodings()
         self.recorder = Recorder()
-        self.now = Clock(1000.0)
-        self.time = Clock(5000.0)
-        numbers = count(1)
+        self.now, self.time = clocks or (Clock(1000.0), Clock(5000.0))
+        numbers = numbers or count(1)
         self.hub = Hub(
             self.source,
             self.ledger,
@@ -52,6 +56,7 @@ class House:
             now=self.now,
             wall=self.time,
             random_bits=lambda _: next(numbers),
+            cluster=cluster,
         )
 
     async def create(self, tenant: TenantId = TENANT) -> Stream:

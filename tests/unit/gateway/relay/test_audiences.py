@@ -28,7 +28,8 @@ class House:
         self.clock = Clock(100.0)
         self.channel = new_channel()
         instruments = Instruments(self.recorder, self.clock, self.clock)
-        self.audiences = Audiences(self.ledger, lambda _: self.limits, instruments)
+        self.elsewhere = 0
+        self.audiences = Audiences(self.ledger, lambda _: self.limits, instruments, lambda _: self.elsewhere)
 
     def come(self, pipe: Pipe | None = None) -> Listener:
         self.audiences.check(TENANT)
@@ -70,6 +71,24 @@ def test_a_place_that_is_held_counts_until_it_is_taken_or_given_up() -> None:
         refused(house)
     house.come()
     house.audiences.leave(TENANT, first)
+    house.come()
+
+
+def test_those_on_other_nodes_count() -> None:
+    """As far as was said of them; each node says how many it has, and no tenant that it has none of."""
+    house = House(listeners=3)
+    listener = house.come()
+    house.elsewhere = 1
+    with house.audiences.place(TENANT):
+        assert house.audiences.sizes == {TENANT: 2}
+        assert refused(house).code == "concurrency_exceeded"
+    house.come()
+    refused(house)
+    house.elsewhere = 0
+    house.audiences.leave(TENANT, listener)
+    house.audiences.leave(TENANT, house.come())
+    house.limits = Limits(listeners=0)
+    house.elsewhere = 1000
     house.come()
 
 

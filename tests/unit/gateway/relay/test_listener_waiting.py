@@ -22,9 +22,10 @@ def test_what_was_before_is_not_sent() -> None:
     """The first it hears of is the chunk in which that second sounds."""
     channel, pipe = open_channel(), Pipe()
     grow(channel, 3)
-    wait(channel, pipe, 1.05)
-    assert pipe.said == []
+    listener = wait(channel, pipe, 1.05)
+    assert (pipe.said, listener.begun) == ([], False)
     grow(channel, 9)
+    assert listener.begun
     assert pipe.said == [("started", Position(3, 10)), ("chunk", 10), ("chunk", 11)]
     grow(channel, 1)
     assert pipe.said[-1] == ("chunk", 12)

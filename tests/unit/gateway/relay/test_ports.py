@@ -6,21 +6,28 @@ It must not know what the methods do.
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from gateway.cluster.cluster import RedisCluster
+from gateway.cluster.logs import PublishedLog
+from gateway.cluster.reading import Following
 from gateway.quota.volatile import VolatileLedger
 from gateway.relay import ports
+from gateway.relay.feed import Feed
+from tests.support.realm import FakeCluster, FakeFollowing, FakeLog
 from tests.support.relay import Pipe, ScriptedLedger, ScriptedSource
 
-PORTS = (ports.Source, ports.Ledger, ports.ListenerTransport)
+PORTS = (ports.Source, ports.Ledger, ports.ListenerTransport, ports.Cluster, ports.Log, ports.Following)
 
 
 def methods(port: type) -> set[str]:
     return {name for name in vars(port) if not name.startswith("_")}
 
 
+@cache
 def used_by_the_relay() -> set[str]:
     """Every attribute that a module of the relay, other than the ports, takes of anything."""
     folder = Path(inspect.getfile(ports)).parent
@@ -42,6 +49,13 @@ def test_a_port_has_only_what_the_relay_calls(port: type) -> None:
         (ports.Ledger, ScriptedLedger),
         (ports.Ledger, VolatileLedger),
         (ports.ListenerTransport, Pipe),
+        (ports.Cluster, RedisCluster),
+        (ports.Cluster, FakeCluster),
+        (ports.Log, PublishedLog),
+        (ports.Log, FakeLog),
+        (ports.LogReader, Feed),
+        (ports.Following, Following),
+        (ports.Following, FakeFollowing),
     ],
 )
 def test_what_stands_on_the_other_side_has_every_method(port: type, implementation: type) -> None:
