@@ -102,7 +102,8 @@ class Account:
 
     @staticmethod
     async def _finish(task: "asyncio.Task[None] | None") -> None:
-        if task is not None:
+        # Nobody is to see a stream that has ended, and no bill: what is done already takes no turn of the loop.
+        if task is not None and not task.done():
             await asyncio.wait([task])
 
     async def renew(self, received: float) -> None:

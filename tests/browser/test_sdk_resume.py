@@ -13,10 +13,11 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Cluster, Config, Server
 from tests.browser.conftest import Demo, Visit
 from tests.browser.listening import ICON, NOWHERE, SCRIPT
 from tests.support.line import bad_line
+from tests.support.redis import redis_server
 
 pytestmark = pytest.mark.nightly
 
@@ -96,6 +97,26 @@ async def test_a_gateway_that_comes_back_empty_ends_the_song_in_words(opened: Op
             )
             assert found["verified"] is True
             assert found["states"][-1] == "ended"
+
+
+async def test_a_restart_is_not_heard_where_another_node_goes_on(need: Callable[[str], str], opened: Open) -> None:
+    """The gateway drains and stops behind its address, another takes over there: the song goes on, to the sample."""
+    async with redis_server(need("redis-server")) as redis:
+        config = Config(server=Server(port=0, internal_port=0), cluster=Cluster(redis_url=redis.url))
+        async with Gateway(config, None, demo=True) as second:
+            async with Gateway(config, None, demo=True) as first, bad_line(first.addresses.public) as line:
+                page = await opened(line.url)
+                await page.evaluate(BEGIN, [[{"sink": "worklet"}, {}], 6])
+                await page.wait_for_function(MADE, arg=1)
+                line.target = second.addresses.public
+                draining = asyncio.create_task(first.drain())
+                line.cut()
+                in_ring, exact = await page.evaluate(END)
+                await draining
+            assert exact["states"][-1] == "ended", exact
+            assert exact["verified"] is in_ring["verified"] is True
+            assert exact["reconnects"] == 1
+            assert exact["same"] >= exact["captured"] - 4096 > exact["decoded"] * 0.9, exact
 
 
 ORDER = """async (uses) => {

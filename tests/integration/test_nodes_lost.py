@@ -21,12 +21,15 @@ from gateway.config.secret import key_hash
 from tests.house.programs import Program
 from tests.house.tree import ROOT
 from tests.support.gateway import KEY, PATIENCE, PROVIDER_KEY, Bench, hear, say, talk
+from tests.support.line import bad_line
 from tests.support.union import Union, answered, peers, soon, union
 
 Start = Callable[..., Awaitable[Program]]
 
 LONG = "[[scale seconds=60 speed=2]] a scale that is broken off"
 SONG = "[[scale seconds=8 speed=2]] a scale that is heard whole"
+SHORT = "[[scale seconds=2 speed=2]] a scale of two seconds"
+NOBODY = "redis://127.0.0.1:1"
 LEASE_SECONDS = 2.0
 # The sign of life of a node is good for this long, and is looked at about once a second.
 NODE_SECONDS = 5.0 + 2.0
@@ -147,6 +150,29 @@ async def test_redis_that_is_not_lost(need: Callable[[str], str], how: str) -> N
             writer.close()
             await writer.wait_closed()
         assert [(await one)["type"] for one in listening] == ["stream.completed"] * 2
+
+
+async def test_an_owner_whose_network_is_cut(need: Callable[[str], str]) -> None:
+    """Its own listeners hear on, others' are told; when the line is mended it is one of them again."""
+    async with union(need("redis-server"), 0) as nodes, bad_line(nodes.redis.url) as line:
+        owner = await nodes.join(line.url.replace("http", "redis"))
+        other = await nodes.join()
+        _, listening = await hear_on_both(nodes, LONG)
+        line.target = NOBODY
+        line.cut()
+        last = await listening[1]
+        assert (last["type"], last["error"]["code"]) == ("stream.failed", "owner_lost")
+        assert not listening[0].done()
+        assert await answered(lambda: ready(owner), lambda got: got[0] == 503) == (503, ["redis away"])
+        assert await ready(other) == (200, [])
+        line.target = nodes.redis.url
+        assert await answered(lambda: ready(owner), lambda got: got[0] == 200) == (200, [])
+        await soon(lambda: len(peers(owner)) == len(peers(other)) == 1)
+        assert not listening[0].done(), "it has sung on"
+        _, again = await hear_on_both(nodes, SHORT)
+        assert [(await one)["type"] for one in again] == ["stream.completed"] * 2
+        listening[0].cancel()
+        await asyncio.wait([listening[0]])
 
 
 async def test_going_on_alone(need: Callable[[str], str]) -> None:

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.config.schema import Limits, Relay, Server, Tenant
 from gateway.config.secret import key_hash
-from tests.support.gateway import KEY, PATIENCE, Bench, bench, control, hear, receive, say, talk
+from tests.support.gateway import KEY, PATIENCE, Bench, bench, hear, receive, say, talk
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -149,7 +149,7 @@ async def test_a_message_over_the_limit_closes_with_1009() -> None:
             async with talk(gateway) as socket:
                 await socket.send(message)
                 with pytest.raises(ConnectionClosed) as closed:
-                    await control(socket, "pong")
+                    await receive(socket)
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1009
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from gateway.app import Gateway
 from gateway.config.schema import Cluster, Config, Limits, Quota, Server, Tenant, Transcode, Upstream
@@ -31,9 +32,11 @@ class Union:
     config: Config
     _stack: AsyncExitStack
 
-    async def join(self) -> Bench:
-        """One node more, known to those that are there."""
-        gateway = await self._stack.enter_async_context(Gateway(self.config, PROVIDER_KEY))
+    async def join(self, redis_url: str | None = None) -> Bench:
+        """One node more, known to those that are there; it may have a way to Redis of its own."""
+        cluster = msgspec.structs.replace(self.config.cluster, redis_url=redis_url or self.redis.url)
+        config = msgspec.structs.replace(self.config, cluster=cluster)
+        gateway = await self._stack.enter_async_context(Gateway(config, PROVIDER_KEY))
         bench = Bench(gateway, self.simulator, self.http)
         self.nodes.append(bench)
         await soon(lambda: all(len(peers(node)) == len(self.nodes) - 1 for node in self.nodes))

@@ -1,6 +1,6 @@
 """The metrics of processes that come and go: what the page says over their lives.
 
-Invariant under test: no counter of it ever goes backwards, and no number of processes makes more tenants than the limit.
+Invariant under test: no counter of it ever goes backwards, and no number of processes makes more tenants than may be.
 It must not know how the processes are asked.
 """
 
