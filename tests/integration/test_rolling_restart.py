@@ -27,7 +27,8 @@ Start = Callable[..., Awaitable[Program]]
 Need = Callable[[str], str]
 
 KEY = "wg_acme"
-SECONDS = 120.0
+# A thousand clients and two workers, on two processors that measure coverage besides.
+SECONDS = 300.0
 FORMATS = ("mp3", "mp3", "ogg", "mp4")
 PATIENCE = Patience(base=0.1, cap=2.0, attempts=50, seconds=SECONDS)
 
@@ -50,7 +51,7 @@ async def listener(url: str, stream_id: str, form: str, begun: Callable[[], None
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize(("listeners", "seconds"), [(60, 16), (1000, 60)])
 async def test_no_byte_is_lost(process: Start, need: Need, tmp_path: Path, listeners: int, seconds: int) -> None:
     """Songs at real time, which were begun before the first worker goes and end after the last has come."""

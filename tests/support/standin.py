@@ -22,7 +22,7 @@ class Place:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self.visits = self.reloads = 0
+        self.visits = self.reloads = self.here = 0
         self.stop, self.now = asyncio.Event(), asyncio.Event()
 
     def page(self) -> str:
@@ -34,9 +34,11 @@ class Place:
 
     async def public(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.visits += 1
+        self.here += 1
         writer.write(f"{os.getpid()}\n".encode())
         await reader.read()
         writer.close()
+        self.here -= 1
 
     async def internal(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode().partition("?")[0]
@@ -60,6 +62,11 @@ class Place:
         for door in doors:
             door.close()
         self.link.leaving()
+        # Who was accepted a moment ago is served in one of the next turns of the loop.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        while self.here:  # noqa: ASYNC110 - a program of a few lines
+            await asyncio.sleep(0.005)
         if how == "stays":
             await asyncio.wait_for(self.now.wait(), PATIENCE)
         await self.link.close(self.page())

@@ -47,9 +47,10 @@ class Running:
     async def who(self) -> int:
         """The process that accepts the next connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        found = int(await within(reader.readline()))
-        writer.close()
-        return found
+        try:
+            return int(await within(reader.readline()))
+        finally:
+            writer.close()
 
     async def both(self) -> set[int]:
         """The processes that serve, once there are two."""
