@@ -47,11 +47,13 @@ def locate(channel: Channel, since: Since, native: Channel, moment: Callable[[Po
     if isinstance(since, FromStart):
         return Place(0)
     if isinstance(since, SecondsAgo):
-        second = max(0.0, native.seconds(native.end_pts) - max(0.0, since.seconds))
-        if second > channel.seconds(channel.end_pts):
+        # The edge is the song's, also where an encoder is behind it; of another node's song it may be known here only
+        # as far as this format of it is.
+        made = channel.seconds(channel.end_pts)
+        second = max(0.0, max(native.seconds(native.end_pts), made) - max(0.0, since.seconds))
+        if second > made:
             return Place(0, None, second)
-        back = round(min(since.seconds * channel.details.sample_rate, channel.end_pts)) if channel.details else 0
-        return Place(channel.seq_at(channel.end_pts - back))
+        return Place(channel.seq_at(round(second * channel.details.sample_rate)) if channel.details else 0)
     if since.epoch == channel.rendition.epoch:
         return Place(since.seq, since.seq >= channel.first) if since.seq <= channel.end else Place(0, False)
     heard = moment(since)

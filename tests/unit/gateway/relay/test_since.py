@@ -129,6 +129,15 @@ def test_what_has_not_been_made_is_waited_for(since: Since, edge: float, wanted:
     assert locate_in(channel, since, native, nowhere).wanted == wanted
 
 
+@pytest.mark.parametrize(("edge", "ago", "seq"), [(15, 1.0, 5), (15, 0.6, 9), (0, 0.5, 5), (10, 0.5, 5)])
+def test_the_live_edge_is_the_songs(edge: int, ago: float, seq: int) -> None:
+    """Also where an encoder is behind it; where the song is another node's it is known as far as this format of it."""
+    channel, native = open_channel(), open_channel()
+    grow(channel, 10)
+    grow(native, edge)
+    assert locate_in(channel, SecondsAgo(ago), native, nowhere) == Place(seq)
+
+
 # -- going on in another format ----------------------------------------------------------------------------------------
 
 
