@@ -48,6 +48,14 @@ def read(letter: type[_L], body: bytes) -> _L:
         raise ServiceError("internal", "Another node of the gateway said what is not understood here.") from error
 
 
+def crowds(said: bytes) -> dict[TenantId, int]:
+    """How many of each tenant listen at a node, of what it said last: a sign that says nothing tells of nobody."""
+    try:
+        return read(letters.Crowds, said).listeners if said else {}
+    except ServiceError:
+        return {}
+
+
 def unknown() -> RequestError:
     """What is said of a stream that is not there, or is another tenant's."""
     return RequestError("stream_not_found", "There is no such stream, or it is no longer kept.", param="stream_id")
@@ -80,6 +88,7 @@ class Neighbours:
         self._crowds = crowds
         self._publications = Publications(cluster, live_lag, instruments.now)
         self._heard_at: dict[str, float] = {}
+        self._crowded: dict[str, tuple[bytes, dict[TenantId, int]]] = {}
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -206,9 +215,12 @@ class Neighbours:
     def crowd(self, tenant: TenantId) -> int:
         """How many of this tenant listen on other nodes, as of their last signs of life."""
         total = 0
-        for said in self._cluster.peers.values():
-            if said:
-                total += read(letters.Crowds, said).listeners.get(tenant, 0)
+        for node, said in self._cluster.peers.items():
+            known = self._crowded.get(node)
+            if known is None or known[0] is not said:
+                # Once for each sign of life: this is asked whenever somebody comes.
+                known = self._crowded[node] = said, crowds(said)
+            total += known[1].get(tenant, 0)
         return total
 
     def says(self) -> bytes:
@@ -229,6 +241,7 @@ class Neighbours:
                 rows[stream.node].append(row)
         for node, said in rows.items():
             self._cluster.tell(node, "heard", letters.HeardList(streams=said).octets())
+        self._crowded = {node: known for node, known in self._crowded.items() if node in self._cluster.peers}
         now = self._instruments.now()
         for node in [node for node, at in self._heard_at.items() if now - at > WANTED_SECONDS]:
             self._forget_node(node)
@@ -251,7 +264,7 @@ class Neighbours:
                             await self._cluster.ask(peers[number % len(peers)], "keep", name.octets(), PATIENT_SECONDS)
                         except WavegateError as error:
                             logger.warning("stream %s was not handed over: %s", stream.id, error.code)
-                await self._publications.read()
+                await self._publications.read_out()
 
     # -- as the way to an owner ------------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ class Publications:
             self._read.set_result(None)
             self._read = None
 
-    async def read(self) -> None:
+    async def read_out(self) -> None:
         """Until nobody reads any of them: those who do have said that they have them whole."""
         if self._all:
             self._read = self._read or asyncio.get_running_loop().create_future()

@@ -12,13 +12,19 @@ from typing import Any
 from msgspec.structs import fields
 
 from gateway.errors import RequestError
-from gateway.model import GenerationRequest, Mode, Principal
+from gateway.model import GenerationRequest, Mode, Position, Principal
 from gateway.protocol.families import family_of
 from gateway.protocol.family import ModelFamily
-from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
+from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamAttach, StreamCreate
+from gateway.protocol.messages import Since as SinceSpec
 from gateway.relay.attention import grace_of
 from gateway.relay.order import Order
+from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.wishes import possible
+
+# A listener that joins live gets this much of the past, so that a browser starts at once.
+LIVE_BURST_MS = 500
+LONGEST_BURST_MS = 3_600_000
 
 
 def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
@@ -27,6 +33,23 @@ def wishes(choice: FormatChoice | None) -> list[FormatSpec]:
         return []
     several = choice if isinstance(choice, list) else [choice]
     return [FormatSpec(wish) if isinstance(wish, str) else wish for wish in several]
+
+
+def since_of(message: StreamCreate | StreamAttach) -> Since:
+    """The message's `since` as the relay understands it. Raises RequestError."""
+    since = message.since
+    if since == "start":
+        return FromStart()
+    if since == "live":
+        burst_ms = LIVE_BURST_MS if message.burst_ms is None else message.burst_ms
+        return SecondsAgo(min(max(burst_ms, 0), LONGEST_BURST_MS) / 1000)
+    if isinstance(since, SinceSpec):
+        if since.seconds_ago is not None and since.seconds_ago >= 0:
+            return SecondsAgo(since.seconds_ago)
+        if since.epoch is not None and since.seq is not None and since.seq >= 0:
+            return Position(since.epoch, since.seq)
+    sentence = 'since is "start", "live", {"seconds_ago": n} or {"epoch": e, "seq": n}, with n of 0 or more.'
+    raise RequestError("invalid_request", sentence, param="since")
 
 
 def order_of(body: CreateBody | StreamCreate, principal: Principal, abandon: str, default_model: str) -> Order:

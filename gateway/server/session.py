@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
-from gateway.model import Position, StreamId, TenantId
+from gateway.model import StreamId, TenantId
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
@@ -25,13 +25,13 @@ from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order, RepeatedOrderError
 from gateway.relay.replica import AnyStream
-from gateway.relay.since import FromStart, SecondsAgo, Since
+from gateway.relay.since import Since
 from gateway.relay.stream import queued
 from gateway.relay.wishes import Wished, possible
 from gateway.server.admission import Admission
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
-from gateway.server.ordering import order_of, wishes
+from gateway.server.ordering import order_of, since_of, wishes
 from gateway.server.purchasing import bought
 from gateway.server.repeats import Repeats, once_of
 from gateway.server.seats import Seats
@@ -45,8 +45,6 @@ logger = logging.getLogger("wavegate.session")
 
 _M = TypeVar("_M", bound=ClientMessage)
 
-LIVE_BURST_MS = 500  # a listener that joins live gets this much of the past, so that a browser starts at once
-LONGEST_BURST_MS = 3_600_000
 MAX_WAITING = 64  # messages that may wait behind an order that is being taken
 
 
@@ -247,8 +245,11 @@ class ClientSession:
         with self._services.hub.place(principal.tenant) as place:
             stream = await self._ordered(order, message)
             self._connection.say(events.StreamCreated(stream_info(stream, self._base), message.ref))
+            if self._connection.conversation is not self:
+                return
+            channel = await self._obtain(stream, message)
+            # Where another node was asked, the client may have gone meanwhile.
             if self._connection.conversation is self:
-                channel = await self._obtain(stream, message)
                 self._attach(stream, channel, message, place)
 
     async def _ordered(self, order: Order, message: messages.StreamCreate) -> AnyStream:
@@ -381,20 +382,3 @@ class ClientSession:
 
     def _refuse(self, error: WavegateError, ref: str | int | None = None) -> None:
         self._connection.say(events.Error(events.ErrorBody.of(error), ref))
-
-
-def since_of(message: messages.StreamCreate | messages.StreamAttach) -> Since:
-    """The message's `since` as the relay understands it. Raises RequestError."""
-    since = message.since
-    if since == "start":
-        return FromStart()
-    if since == "live":
-        burst_ms = LIVE_BURST_MS if message.burst_ms is None else message.burst_ms
-        return SecondsAgo(min(max(burst_ms, 0), LONGEST_BURST_MS) / 1000)
-    if isinstance(since, messages.Since):
-        if since.seconds_ago is not None and since.seconds_ago >= 0:
-            return SecondsAgo(since.seconds_ago)
-        if since.epoch is not None and since.seq is not None and since.seq >= 0:
-            return Position(since.epoch, since.seq)
-    sentence = 'since is "start", "live", {"seconds_ago": n} or {"epoch": e, "seq": n}, with n of 0 or more.'
-    raise RequestError("invalid_request", sentence, param="since")

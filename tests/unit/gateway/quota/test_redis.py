@@ -7,7 +7,7 @@ It must not know how rows are kept, but for what they leave behind.
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -42,30 +42,10 @@ from tests.support.ledger import (
     stream,
     used,
 )
-from tests.support.redis import redis_server, standing_redis
+from tests.support.redis import redis_server
 from tests.support.redis_line import Line
 
 TENANT = ACME.tenant
-
-
-@pytest.fixture(scope="module")
-def url(need: Callable[[str], str]) -> Iterator[str]:
-    with standing_redis(need("redis-server")) as address:
-        yield address
-
-
-@pytest.fixture
-async def line(url: str) -> AsyncIterator[Line]:
-    """To an empty server."""
-    redis = Line(url)
-    await redis.call("FLUSHALL")
-    yield redis
-    await redis.close()
-
-
-@pytest.fixture
-def clock() -> Time:
-    return Time()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ It must not know how rows are kept.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -37,30 +37,10 @@ from tests.support.ledger import (
     stream,
     used,
 )
-from tests.support.redis import redis_server, standing_redis
+from tests.support.redis import redis_server
 from tests.support.redis_line import DEADLINE, Line
 
 TENANT = ACME.tenant
-
-
-@pytest.fixture(scope="module")
-def url(need: Callable[[str], str]) -> Iterator[str]:
-    with standing_redis(need("redis-server")) as address:
-        yield address
-
-
-@pytest.fixture
-def clock() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def line(url: str) -> AsyncIterator[Line]:
-    """To an empty server."""
-    redis = Line(url)
-    await redis.call("FLUSHALL")
-    yield redis
-    await redis.close()
 
 
 def standby_on(redis: Redis, clock: Time, limits: Limits = FREE, *, alone: bool = True) -> StandbyLedger:

@@ -4,8 +4,6 @@ Invariant under test: nothing is booked elsewhere than in Redis, and rows withou
 It must not know how rows are kept.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-
 import pytest
 
 from gateway.accounting import Traffic
@@ -13,28 +11,7 @@ from gateway.errors import ServiceError
 from gateway.quota.redis import RedisLedger
 from gateway.quota.standby import StandbyLedger
 from tests.support.ledger import ACME, DAY, FREE, PRICES, RULES, Time, completed, order, stream, used
-from tests.support.redis import standing_redis
 from tests.support.redis_line import Line
-
-
-@pytest.fixture(scope="module")
-def url(need: Callable[[str], str]) -> Iterator[str]:
-    with standing_redis(need("redis-server")) as address:
-        yield address
-
-
-@pytest.fixture
-def clock() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def line(url: str) -> AsyncIterator[Line]:
-    """To an empty server."""
-    redis = Line(url)
-    await redis.call("FLUSHALL")
-    yield redis
-    await redis.close()
 
 
 @pytest.fixture

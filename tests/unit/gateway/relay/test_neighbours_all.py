@@ -10,6 +10,8 @@ import logging
 import pytest
 
 from gateway.model import AudioDelta, Finished
+from gateway.relay import letters
+from gateway.relay.neighbours import crowds
 from gateway.relay.order import Order
 from tests.support.hub import OTHER, SONG
 from tests.support.nodes import nodes
@@ -117,3 +119,9 @@ async def test_what_cannot_be_handed_over_holds_nobody_up(caplog: pytest.LogCapt
         assert len(two.realm.logs) == 1, "nobody has said yet that it is read"
         two.realm.kill("n1")
         await within(there.neighbours.hand_over(1000.0))
+
+
+def test_a_sign_of_life_tells_who_listens_there() -> None:
+    """One that says nothing, or what nobody understands, tells of nobody, and refuses no listener here."""
+    assert crowds(letters.Crowds(listeners={TENANT: 3}).octets()) == {TENANT: 3}
+    assert crowds(b"") == crowds(b"\xff\x00") == {}

@@ -219,9 +219,9 @@ def test_what_is_forgotten_is_published_no_more() -> None:
 async def test_it_can_be_waited_for_until_all_is_read() -> None:
     """By several; without any, nobody waits."""
     scene, channel = Scene(), open_channel()
-    await within(scene.all.read())
+    await within(scene.all.read_out())
     scene.all.want(channel, "n1")
-    waits = [asyncio.ensure_future(scene.all.read()) for _ in range(2)]
+    waits = [asyncio.ensure_future(scene.all.read_out()) for _ in range(2)]
     await asyncio.sleep(0)
     scene.all.tick()
     await asyncio.sleep(0)

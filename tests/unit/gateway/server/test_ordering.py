@@ -7,9 +7,10 @@ It must not know the provider's limits beyond one that is broken.
 import pytest
 
 from gateway.errors import RequestError
-from gateway.model import Mode, SpeechInput, SpeechRequest
-from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamCreate
-from gateway.server.ordering import order_of, request_of, wishes
+from gateway.model import Mode, Position, SpeechInput, SpeechRequest
+from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, Since, StreamAttach, StreamCreate
+from gateway.relay.since import FromStart, SecondsAgo
+from gateway.server.ordering import order_of, request_of, since_of, wishes
 from tests.support.relay import BUYER, TENANT
 
 WORDS = InputSpec(prompt="a song of five words")
@@ -156,3 +157,38 @@ def test_a_policy_that_is_none_is_refused() -> None:
     with pytest.raises(RequestError) as refused:
         order_of(StreamCreate(input=WORDS, abandon="later"), BUYER, "finish", "fun-music-v1")
     assert refused.value.param == "abandon"
+
+
+@pytest.mark.parametrize(
+    ("since", "burst_ms", "where"),
+    [
+        ("start", None, FromStart()),
+        ("start", 250, FromStart()),
+        ("live", None, SecondsAgo(0.5)),
+        ("live", 2000, SecondsAgo(2.0)),
+        ("live", 0, SecondsAgo(0.0)),
+        ("live", -5, SecondsAgo(0.0)),
+        (Since(seconds_ago=0), None, SecondsAgo(0)),
+        (Since(seconds_ago=2.5), None, SecondsAgo(2.5)),
+        (Since(seconds_ago=1.0, epoch=3, seq=4), None, SecondsAgo(1.0)),
+        (Since(epoch=3, seq=0), None, Position(3, 0)),
+        (Since(epoch=0, seq=7), None, Position(0, 7)),
+    ],
+)
+def test_every_wish_has_its_place(since: str | Since, burst_ms: int | None, where: object) -> None:
+    """The two words, a time ago, and a position; `live` has a burst of its own."""
+    assert since_of(StreamAttach(stream_id="s", since=since, burst_ms=burst_ms)) == where
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "", "noon", Since(), Since(seconds_ago=-0.1), Since(seconds_ago=float("nan")), Since(epoch=1), Since(seq=1),
+        Since(epoch=1, seq=-1), Since(seconds_ago=-1, seq=1),
+    ],
+)  # fmt: skip
+def test_what_is_no_place_is_refused(since: str | Since) -> None:
+    """The refusal names the field and says what would do."""
+    with pytest.raises(RequestError) as refused:
+        since_of(StreamAttach(stream_id="s", since=since))
+    assert (refused.value.code, refused.value.param) == ("invalid_request", "since")

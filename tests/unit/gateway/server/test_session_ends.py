@@ -5,19 +5,21 @@ It must not know how audio is framed.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from gateway.config.schema import Config, Relay, Tenant
 from gateway.config.secret import key_hash
-from gateway.errors import LimitError, RequestError
-from gateway.model import Accepted, AudioDelta, Position
-from gateway.protocol.messages import Since, StreamAttach
+from gateway.errors import LimitError
+from gateway.model import Accepted, AudioDelta
+from gateway.relay.channel import Channel
 from gateway.relay.order import Order
-from gateway.relay.since import FromStart, SecondsAgo
-from gateway.server.session import since_of
-from tests.support.relay import BUYER, mp3_frames, song
+from gateway.relay.since import Since
+from gateway.relay.stream import Stream
+from gateway.relay.wishes import Wished
+from tests.support.relay import BUYER, TENANT, mp3_frames, song, within
 from tests.support.server import KEY, soon, talk
 
 INPUT = {"prompt": "a song of five words"}
@@ -130,41 +132,6 @@ async def test_a_listener_whose_audio_is_gone_takes_the_session_along() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "burst_ms", "where"),
-    [
-        ("start", None, FromStart()),
-        ("start", 250, FromStart()),
-        ("live", None, SecondsAgo(0.5)),
-        ("live", 2000, SecondsAgo(2.0)),
-        ("live", 0, SecondsAgo(0.0)),
-        ("live", -5, SecondsAgo(0.0)),
-        (Since(seconds_ago=0), None, SecondsAgo(0)),
-        (Since(seconds_ago=2.5), None, SecondsAgo(2.5)),
-        (Since(seconds_ago=1.0, epoch=3, seq=4), None, SecondsAgo(1.0)),
-        (Since(epoch=3, seq=0), None, Position(3, 0)),
-        (Since(epoch=0, seq=7), None, Position(0, 7)),
-    ],
-)
-def test_every_wish_has_its_place(since: str | Since, burst_ms: int | None, where: object) -> None:
-    """The two words, a time ago, and a position; `live` has a burst of its own."""
-    assert since_of(StreamAttach(stream_id="s", since=since, burst_ms=burst_ms)) == where
-
-
-@pytest.mark.parametrize(
-    "since",
-    [
-        "", "noon", Since(), Since(seconds_ago=-0.1), Since(seconds_ago=float("nan")), Since(epoch=1), Since(seq=1),
-        Since(epoch=1, seq=-1), Since(seconds_ago=-1, seq=1),
-    ],
-)  # fmt: skip
-def test_what_is_no_place_is_refused(since: str | Since) -> None:
-    """The refusal names the field and says what would do."""
-    with pytest.raises(RequestError) as refused:
-        since_of(StreamAttach(stream_id="s", since=since))
-    assert (refused.value.code, refused.value.param) == ("invalid_request", "since")
-
-
-@pytest.mark.parametrize(
     "wish",
     [
         {"since": {"seconds_ago": 1e9}},
@@ -184,6 +151,27 @@ async def test_a_time_before_all_time_is_no_fault(wish: dict[str, Any]) -> None:
         assert (first["type"], first.get("seq")) in (("stream.started", 0), ("error", None))
         there.line.say(type="ping", t=1)
         assert (await there.answer("pong"))["t"] == 1
+
+
+async def test_who_has_gone_while_another_node_was_asked_hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The song is made all the same; no listener is left at a connection that is not there any more."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+    obtain = Stream.obtain
+
+    async def slowly(self: Stream, wishes: Sequence[Wished], since: Since | None = None) -> Channel:
+        asked.set()
+        await answered.wait()
+        return await obtain(self, wishes, since)
+
+    monkeypatch.setattr(Stream, "obtain", slowly)
+    async with talk(Accepted("r"), asyncio.Event()) as there:
+        there.line.say(type="stream.create", input=INPUT)
+        await within(asked.wait())
+        there.leave()
+        answered.set()
+        await soon(lambda: there.session._worker is None)
+        [stream] = there.room.hub.list(TENANT)
+        assert (stream.listeners, there.line.connection.listeners) == (0, [])
 
 
 async def test_who_came_with_a_key_that_is_gone_is_sent_away() -> None:
