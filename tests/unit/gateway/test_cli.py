@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway import __version__, cli
+from gateway import cli
 from gateway.client import listen as client_listen
 from gateway.client import ticket as client_ticket
 from gateway.client.errors import ClientError
@@ -34,46 +34,7 @@ def run(*arguments: str) -> int:
     return cli.main(arguments)
 
 
-# -- usage -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (),
-        ("dance",),
-        ("serve", "--port", "eight"),
-        ("serve", "extra"),
-        ("keys",),
-        ("keys", "new"),
-        ("check-config",),
-        ("listen",),
-        ("listen", "--prompt", "a", "--stream", "b"),
-        ("listen", "--stream", "b", "--since", "noon"),
-        ("listen", "--stream", "b", "--since", "-1"),
-        ("listen", "--stream", "b", "--since", "inf"),
-        ("listen", "--prompt", "a", "--key", "k", "--ticket", "t"),
-        ("ticket", "--ttl", "soon"),
-        ("simulate", "--speed", "fast"),
-        ("probe", "--format", "ogg"),
-    ],
-)
-def test_wrong_usage_is_two(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    """What the parser cannot make sense of ends with 2 and its usage, with nothing on standard output."""
-    with pytest.raises(SystemExit) as ended:
-        run(*arguments)
-    assert ended.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("usage: wavegate")
-
-
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` is the package's own."""
-    with pytest.raises(SystemExit) as ended:
-        run("--version")
-    assert ended.value.code == 0
-    assert capsys.readouterr().out == f"wavegate {__version__}\n"
+# -- how it ends -------------------------------------------------------------------------------------------------------
 
 
 def test_ctrl_c_in_a_short_command_is_one_without_a_word(
@@ -84,7 +45,7 @@ def test_ctrl_c_in_a_short_command_is_one_without_a_word(
     def interrupted(options: argparse.Namespace) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_default", interrupted)
+    monkeypatch.setitem(cli._COMMANDS, "default-config", interrupted)
     assert run("default-config") == 1
     assert capsys.readouterr().err == ""
 
@@ -95,7 +56,7 @@ def test_a_reader_that_has_left_is_no_failure(monkeypatch: pytest.MonkeyPatch, t
     def broken(options: argparse.Namespace) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr(cli, "_default", broken)
+    monkeypatch.setitem(cli._COMMANDS, "default-config", broken)
     with (tmp_path / "out").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)
         assert run("default-config") == 0
