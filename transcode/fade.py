@@ -14,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transcode.formats import CodecFrame
-from transcode.mp3header import HEADER_BYTES, Kind, parse_header
+from transcode.mp3header import HEADER_BYTES, parse_header
+from transcode.sideinfo import GAIN_AT, GAIN_BITS, parts, start_of
 
-# In a granule's side information, per channel: bits in front of `global_gain` and bits in all.
-_BEFORE_GAIN = 21
-_GAIN_BITS = 8
 # From this attenuation on it is silence.
 _SILENCE = 2.0**-15
 _CRC_POLYNOMIAL = 0x8005
-_NO_CRC = 0x01
 _CRC_BYTES = 2
 _TYPES = {"pcm_s16le": "<i2", "pcm_s32le": "<i4", "pcm_f32le": "<f4"}
 _U8_ZERO = 128
@@ -68,32 +65,21 @@ def _mp3(data: bytes, codec: str, channels: int, begin: float, end: float) -> by
     if header is None:
         return data
     kind = header.kind
-    checked = not data[1] & _NO_CRC
-    start = HEADER_BYTES + _CRC_BYTES * checked
+    start = start_of(data)
     side = int.from_bytes(data[start : start + kind.side_info], "big")
     bits = 8 * kind.side_info
-    places = _gains(kind)
+    places = parts(kind)
     granules = len(places) // kind.channels
     for index, place in enumerate(places):
         middle = (index // kind.channels + 0.5) / granules
-        shift = bits - place - _GAIN_BITS
+        shift = bits - place - GAIN_AT - GAIN_BITS
         gain = side >> shift & 0xFF
         side += (_lowered(gain, begin + (end - begin) * middle) - gain) << shift
     quiet = side.to_bytes(kind.side_info, "big")
     head = data[:HEADER_BYTES]
-    if checked:
+    if start > HEADER_BYTES:
         head += _crc(data[2:HEADER_BYTES] + quiet).to_bytes(_CRC_BYTES, "big")
     return head + quiet + data[start + kind.side_info :]
-
-
-def _gains(kind: Kind) -> list[int]:
-    """Where each `global_gain` stands, in bits from the start of the side information, granule by granule."""
-    stereo = kind.channels == 2
-    if kind.version == "1":
-        first, granule, granules = (20 if stereo else 18), 59, 2
-    else:
-        first, granule, granules = (10 if stereo else 9), 63, 1
-    return [first + number * granule + _BEFORE_GAIN for number in range(granules * kind.channels)]
 
 
 def _lowered(gain: int, factor: float) -> int:

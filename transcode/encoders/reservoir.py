@@ -7,8 +7,8 @@ It must not know where frames come from, nor time.
 """
 
 from transcode.mp3header import HEADER_BYTES, Header, Kind, parse_header
+from transcode.sideinfo import LENGTH_BITS, parts
 
-_LENGTH_BITS = 12  # of a granule's coded sound, at the head of the part of the side information that is about it
 _INDICES = range(1, 15)  # of bitrates, the lowest first
 
 
@@ -72,16 +72,9 @@ def _fields(frame: bytes, header: Header) -> tuple[int, int]:
     kind = header.kind
     bits = kind.side_info * 8
     fields = int.from_bytes(frame[HEADER_BYTES : HEADER_BYTES + kind.side_info], "big")
-    if kind.version == "1":
-        # The pointer, private bits, and four a channel that tell which scale factors are shared; then, for two
-        # granules and each channel, 59 bits.
-        borrowed = fields >> bits - 9
-        at, size, count = (18 if kind.channels == 1 else 20), 59, 2 * kind.channels
-    else:
-        borrowed = fields >> bits - 8
-        at, size, count = (9 if kind.channels == 1 else 10), 63, kind.channels
-    shifts = (bits - at - size * number - _LENGTH_BITS for number in range(count))
-    return borrowed, (sum(fields >> shift & (1 << _LENGTH_BITS) - 1 for shift in shifts) + 7) // 8
+    borrowed = fields >> bits - (9 if kind.version == "1" else 8)
+    shifts = (bits - part - LENGTH_BITS for part in parts(kind))
+    return borrowed, (sum(fields >> shift & (1 << LENGTH_BITS) - 1 for shift in shifts) + 7) // 8
 
 
 def _unborrowed(side: bytes, kind: Kind) -> bytes:

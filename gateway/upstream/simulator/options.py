@@ -75,6 +75,7 @@ OPTIONS: dict[str, Option] = {
     "bitrate": Option(_bitrate, ", ".join(map(str, bitrates(48000))), "of an mp3 of constant bitrate, in bit/s"),
     "wait": _seconds(0, 300, "seconds before the first event, or before an answer that has none"),
     "hold": _seconds(0, 300, "seconds before anything at all is answered, status and headers too"),
+    "mute": _seconds(0, 600, "seconds of audio from which on it is digital silence"),
     # the bytes of the song
     "id3": _switch("whether an mp3 begins with a tag"),
     "xing": _switch("an Info frame stands before the first frame of an mp3, a Xing frame if it is a vbr one"),

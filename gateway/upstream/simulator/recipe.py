@@ -29,7 +29,7 @@ class Recipe:
 
     `streamed` tells a WAV whose length is not known when its header goes out. `seconds` None plays the whole song.
     `wav` names a form of header, None for the one that fits. `garbage` is how many foreign bytes stand in the file, and
-    after how many seconds of it; with `noise` it is all foreign.
+    after how many seconds of it; with `noise` it is all foreign. From second `mute` on there is nothing but zeros.
     """
 
     tune: str
@@ -50,6 +50,7 @@ class Recipe:
     sample_rate: int = SAMPLE_RATE
     channels: int = CHANNELS
     delivery: Delivery | None = None
+    mute: float | None = None
 
     @property
     def bytes_per_second(self) -> float:
@@ -138,6 +139,7 @@ def _as_wanted(usual: Recipe, scenario: Scenario) -> Recipe:
         seconds=scenario.seconds,
         garbage=(scenario.size, scenario.after) if scenario.fault == "garbage" else None,
         noise=scenario.fault == "noise",
+        mute=scenario.mute,
     )
     if made.format == "wav":
         made = replace(made, bitrate=0, wav=scenario.wav)

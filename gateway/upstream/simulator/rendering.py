@@ -53,8 +53,12 @@ class Rendering:
         yield self._counted(resampler.flush())
 
     def _counted(self, pcm: bytes) -> bytes:
-        self.samples += len(pcm) // (2 * self._recipe.channels)
-        return pcm
+        recipe, size = self._recipe, 2 * self._recipe.channels
+        start, self.samples = self.samples, self.samples + len(pcm) // size
+        if recipe.mute is None:
+            return pcm
+        heard = max(0, round(recipe.mute * recipe.sample_rate) - start) * size
+        return pcm[:heard].ljust(len(pcm), b"\0")
 
     def _music(self) -> Iterator[Block]:
         recipe = self._recipe

@@ -54,6 +54,7 @@ class Scenario:
     bitrate: int | None = None
     wait: float | None = None
     hold: float = 0.0
+    mute: float | None = None
     id3: bool = True
     xing: bool = False
     vbr: bool = False

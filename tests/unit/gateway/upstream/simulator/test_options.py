@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, object, list[str]]] = {
     "bitrate": ("128000", 128000, ["128", "128001", "x"]),
     "wait": ("0.5", 0.5, ["-1"]),
     "hold": ("1", 1.0, ["301"]),
+    "mute": ("0", 0.0, ["601", "x"]),
     "id3": ("0", False, ["yes", ""]),
     "xing": ("1", True, ["2"]),
     "vbr": ("1", True, ["on"]),

@@ -176,3 +176,11 @@ def test_speech_is_cut_like_a_song() -> None:
     assert np.abs(samples[-10:]).max() < 50
     list(short.pieces())
     assert short.samples < 24000
+
+
+def test_a_song_that_dies_away() -> None:
+    """It is as it would be up to the sample at which it falls silent, and as long."""
+    loud, mute = (b"".join(Rendering(replace(SONG, mute=mute)).pieces())[44:] for mute in (None, 0.7001))
+    heard = round(0.7001 * SAMPLE_RATE) * 4
+    assert mute == loud[:heard] + bytes(len(loud) - heard)
+    assert any(loud[heard:])
