@@ -1,7 +1,7 @@
 """The metrics of processes that come and go, as one page: what was counted stays when who counted it is gone.
 
-Invariant: a counter of the page never goes backwards, whoever dies, is replaced or does not answer; tenants past the
-limit count as `other`, over all processes together, and whoever was named once stays named.
+Invariant: a counter of the page never goes backwards, whoever dies, is replaced or does not answer; label values past
+their limit count as `other`, over all processes together, and whoever was named once stays named.
 It must not know how the processes are asked.
 """
 
@@ -9,21 +9,21 @@ from collections.abc import Hashable, Iterator
 
 from prometheus_client import Metric
 
-from metrics.merging import Snapshot, families, lasting, merge, read
+from metrics.bounds import Bounds
+from metrics.merging import Reader, Snapshot, families, lasting, merge
 
 
 class Totals:
     """`look` takes a process's page, `gone` says that there will be no other. `max_tenants` as of a Recorder."""
 
     def __init__(self, *, max_tenants: int = 100) -> None:
-        self._max_tenants = max_tenants
-        self._tenants: set[str] = set()
+        self._reader = Reader(Bounds(max_tenants).names)
         self._last: dict[Hashable, Snapshot] = {}
         self._past: Snapshot = {}
 
     def look(self, process: Hashable, page: str) -> None:
         """Takes the newest page of a process, in the text format, in place of its last. Raises ValueError."""
-        self._last[process] = read(page, self._tenant)
+        self._last[process] = self._reader.read(page)
 
     def gone(self, process: Hashable) -> None:
         """What it has counted stays; a second call, and one for a process that was never seen, does nothing."""
@@ -32,8 +32,3 @@ class Totals:
     def collect(self) -> Iterator[Metric]:
         """All families, as a registry gives them."""
         return families(merge((self._past, *self._last.values())))
-
-    def _tenant(self, name: str) -> str:
-        if name not in self._tenants and len(self._tenants) < self._max_tenants and name != "other":
-            self._tenants.add(name)
-        return name if name in self._tenants else "other"

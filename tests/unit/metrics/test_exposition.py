@@ -44,7 +44,7 @@ def test_the_page_reads_back(accept: str, parse: Parser, content_type: str) -> N
     body, told = render(recorder.registry, accept)
     assert told.startswith(content_type)
     families = list(parse(body.decode()))
-    assert {f"wavegate_{row.name}" for row in CATALOGUE} <= {family.name for family in families}
+    assert [row.full for row in CATALOGUE] == [family.name for family in families]
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in families
@@ -64,4 +64,10 @@ def test_types_and_helps_are_those_of_the_catalogue(accept: str, parse: Parser) 
     body, _ = render(Recorder().registry, accept)
     told = {family.name: (family.type, family.documentation) for family in parse(body.decode())}
     for row in CATALOGUE:
-        assert told[f"wavegate_{row.name}"] == (row.kind, row.help)
+        assert told[row.full] == (row.kind, row.help)
+
+
+@pytest.mark.parametrize("accept", [OPENMETRICS, ""])
+def test_when_a_series_began_is_not_told(accept: str) -> None:
+    """It would be one more series for each, and all that are known are there from the start."""
+    assert b"_created" not in render(recorded().registry, accept)[0]
