@@ -5,18 +5,24 @@ is a sentence. It must not know the command line.
 """
 
 import asyncio
+import faulthandler
 import gc
 import logging
+import os
 import signal
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gateway.app import Gateway
+from gateway.config.changes import changes
 from gateway.config.load import ConfigError
 from gateway.config.schema import Config
 from gateway.errors import StartError
+from gateway.log import event, set_level
+from gateway.server.systemd import Notifier, activated
 from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
 from gateway.workers.command import announce, say_goodbye, taken
@@ -32,14 +38,22 @@ GC_THRESHOLDS = (20_000, 20, 20)
 
 
 async def serve(
-    config: Config, key: str | None, *, demo: bool, reload: Callable[[], Config], link: Link | None = None
+    config: Config,
+    key: str | None,
+    *,
+    demo: bool,
+    reload: Callable[[], Config],
+    link: Link | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> None:
     """A gateway until it is told to stop: the first signal drains, the second stops at once. Raises StartError.
 
-    At SIGHUP it takes tenants and limits from what `reload` gives, which may raise ConfigError. A worker has a `link`
+    At SIGHUP it takes the live keys from what `reload` gives, which may raise ConfigError. A worker has a `link`
     to its supervisor: there a second signal is no more than the first, since a service manager may send one to each
-    process beside the supervisor's; and it says where it serves to the supervisor, not to the world.
+    process beside the supervisor's; and it says where it serves to the supervisor, not to the world. Others tell the
+    service manager that `environ` names, if it names one, and listen where that has bound sockets for them.
     """
+    started = config
     stop, stop_now, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
@@ -52,7 +66,9 @@ async def serve(
     if link is not None:
         await link.open(stop.set, stop_now.set)
         config = await asyncio.to_thread(share, config)
-    gateway = Gateway(config, key, demo=demo, sockets=link.sockets if link is not None else ())
+    sockets = link.sockets if link is not None else activated(environ)
+    gateway = Gateway(config, key, demo=demo, sockets=sockets)
+    notifier = Notifier(environ if link is None else {}, lambda: _status(gateway))
     try:
         await gateway.__aenter__()
     except OSError as error:
@@ -63,31 +79,64 @@ async def serve(
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        tell = link.ready if link is not None else partial(announce, demo=demo)
-        tell(gateway.addresses.public, gateway.addresses.internal)
-        await _first(stop.wait(), _reloading(gateway, again, reload))
-        (link.leaving if link is not None else say_goodbye)()
-        await _first(gateway.drain(), stop_now.wait())
+        async with notifier:
+            if notifier.beat_seconds is not None:
+                # Who is too late for the watchdog is ended by SIGABRT: then the log says where the loop hung.
+                faulthandler.enable()
+            try:
+                tell = link.ready if link is not None else partial(announce, demo=demo)
+                tell(gateway.addresses.public, gateway.addresses.internal)
+                notifier.ready()
+                await _first(stop.wait(), _reloading(gateway, started, again, reload, notifier))
+                (link.leaving if link is not None else say_goodbye)()
+                notifier.stopping(lambda: gateway.drainage.seconds_left)
+                await _first(gateway.drain(), stop_now.wait())
+            finally:
+                await gateway.__aexit__(None, None, None)
     finally:
-        await gateway.__aexit__(None, None, None)
         if link is not None:
+            gateway.gauges.look()
             await link.close(render(gateway.recorder.registry, "")[0].decode())
 
 
-async def _reloading(gateway: Gateway, again: asyncio.Event, reload: Callable[[], Config]) -> None:
-    """For ever: takes up what has changed, each time it is asked to; a file with a mistake in it changes nothing."""
+def _status(gateway: Gateway) -> str:
+    """The line that the service manager shows."""
+    listeners = sum(stream.here for stream in gateway.hub.streams)
+    word = "draining" if gateway.drainage.began else "serving"
+    return f"{word}: {gateway.hub.running} streams run, {listeners} listeners, {len(gateway.connections)} connections"
+
+
+async def _reloading(
+    gateway: Gateway, started: Config, again: asyncio.Event, reload: Callable[[], Config], notifier: Notifier
+) -> None:
+    """For ever: takes up what has changed, each time it is asked to; a file with a mistake in it changes nothing.
+
+    What needs a restart is said each time, as long as it differs from what the gateway `started` with.
+    """
+    before = started
     while True:
         await again.wait()
         again.clear()
+        notifier.reloading()
         try:
             config = await asyncio.to_thread(reload)
             gateway.reload(config)
+            set_level(config.log.level)
+            good = await gateway.renew(config)
         except ConfigError as error:
-            logger.error("the configuration has mistakes and was not taken up: %s", "; ".join(error.problems))
+            gateway.recorder.config_reloaded(None)
+            event(logger, "config.refused", reason="; ".join(error.problems))
         except Exception:
-            logger.exception("the configuration was not taken up")
+            gateway.recorder.config_reloaded(None)
+            event(logger, "config.failed", exc_info=True)
         else:
-            logger.info("tenants and limits were reloaded: %d tenants", len(config.tenants))
+            gateway.recorder.config_reloaded(time.time() if good else None)
+            live, waiting = changes(before, config).live, changes(started, config).waiting
+            event(
+                logger, "config.reloaded", tenants=len(config.tenants), changed=list(live), needs_restart=list(waiting)
+            )
+            before = config
+        notifier.ready()
 
 
 async def _first(*coroutines: Coroutine[Any, Any, Any]) -> None:

@@ -19,10 +19,12 @@ from gateway.config.schema import Config, Key, Section, keys_of
 _WIDTH = 108
 _PREFACE = """\
 Wavegate's configuration. Every key stands here with its default: an empty file means the same as this one.
-Times are seconds and sizes are bytes. A key that is not known is an error.
+Times are seconds and sizes are bytes. A key that is not known is an error. Changes are taken up at the next start;
+those of keys that say so, also by a running gateway at SIGHUP.
 
 The environment wins over this file (WAVEGATE__SERVER__PORT=9000), and a flag of the command line over both.
 """
+_LIVE = " SIGHUP takes it up."
 _ENTRY = " The entry below is an example, commented out."
 _BARE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./:-]*")
 
@@ -36,7 +38,7 @@ def default_yaml() -> str:
 
 
 def _key(key: Key, value: Any) -> Iterator[str]:
-    yield from _comment(key.doc + (_ENTRY if key.many else ""))
+    yield from _comment(key.doc + (_LIVE if key.live else "") + (_ENTRY if key.many else ""))
     if key.item and key.many:
         # With nothing but comments under it, the list is empty; uncommented, the entry stands where it belongs.
         yield f"{key.name}:"

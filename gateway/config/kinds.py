@@ -11,6 +11,7 @@ from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
 Seconds = Annotated[float, Meta(gt=0, le=1e9, description="a number of seconds greater than 0")]
+SecondsOrNever = Annotated[float, Meta(ge=0, le=1e9, description="a number of seconds, or 0 for never")]
 Money = Annotated[float, Meta(ge=0, le=1e6, description="a number, 0 or more")]
 Count = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
 Weight = Annotated[float, Meta(gt=0, le=1000, description="a number greater than 0 and up to 1000")]
@@ -24,6 +25,14 @@ HttpUrl = Annotated[
 RedisUrl = Annotated[str, Meta(pattern=r"^rediss?://", description="a redis:// or rediss:// address")]
 StoreUrl = Annotated[
     str, Meta(pattern=r"^(memory:\Z|sqlite:///|rediss?://)", description="memory:, sqlite:///FILE or redis://HOST")
+]
+Network = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9A-Fa-f:.]+(/\d{1,3})?\Z",
+        description="an address or a network, such as 10.0.0.0/8 or ::1",
+        examples=["10.0.0.0/8"],
+    ),
 ]
 UrlPath = Annotated[
     str, Meta(pattern=r"^/[^\s?#]*\Z", description="a path that begins with / and has no ? and # parts")
@@ -62,3 +71,5 @@ Abandon = Annotated[
 
 # A key whose value may hold a credential, or be mistaken for the place of one: it is never shown.
 SECRET = Meta(extra={"secret": True})
+# A key that SIGHUP takes up; all others hold until the next start.
+LIVE = Meta(extra={"live": True})

@@ -7,13 +7,14 @@ handed in, so that a reload is the same call again. It must not know what a sett
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.config.convert import Converter, build
 from gateway.config.reader import parse
-from gateway.config.schema import Config
+from gateway.config.schema import Config, Server
 from gateway.config.secret import key_id, redact
 
 # Two underscores, also in front: orchestrators put WAVEGATE_PORT and its like into the environment by themselves.
@@ -112,6 +113,7 @@ def _cross_check(config: Config) -> Iterator[str]:
             "server.workers: more than one process needs cluster.redis_url, such as redis://127.0.0.1:6379/0; "
             f"without it it must be 1, got {server.workers}"
         )
+    yield from _check_front(server)
     yield from _check_base_url(upstream.base_url)
     tenants: dict[str, int] = {}
     keys: dict[str, str] = {}
@@ -123,6 +125,23 @@ def _cross_check(config: Config) -> Iterator[str]:
             here = f"tenants[{index}].keys[{place}]"
             if keys.setdefault(hashed, here) != here:
                 yield f"{here}: is the same key as {keys[hashed]}, got the hash that begins with {key_id(hashed)}"
+
+
+def _check_front(server: Server) -> Iterator[str]:
+    """TLS, and the proxies in front."""
+    certificate, key = server.tls_certificate_file, server.tls_key_file
+    if (certificate is None) != (key is None):
+        missing = "server.tls_key_file" if key is None else "server.tls_certificate_file"
+        yield f"{missing}: is needed as well, since TLS takes a certificate and its key"
+    if server.tls_passphrase_file is not None and key is None:
+        yield "server.tls_passphrase_file: goes with server.tls_key_file, which is not set"
+    for index, network in enumerate(server.trusted_proxies):
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            yield f"server.trusted_proxies[{index}]: must be an address or a network, got {network!r}"
+    if server.proxy_protocol and not server.trusted_proxies:
+        yield "server.proxy_protocol: needs server.trusted_proxies, whose connections begin with that header"
 
 
 def _check_base_url(url: str) -> Iterator[str]:

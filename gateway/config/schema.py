@@ -13,6 +13,7 @@ from msgspec import NODEFAULT, Meta, Struct, field
 from msgspec.structs import fields
 
 from gateway.config.kinds import (
+    LIVE,
     SECRET,
     Abandon,
     AtLeastOne,
@@ -20,10 +21,12 @@ from gateway.config.kinds import (
     HttpUrl,
     KeyHash,
     Money,
+    Network,
     Origin,
     Port,
     RedisUrl,
     Seconds,
+    SecondsOrNever,
     StoreUrl,
     TenantName,
     UrlPath,
@@ -75,8 +78,38 @@ class Server(Section, frozen=True):
     ping_interval: Annotated[Seconds, "Time between WebSocket pings, from one timer for all."] = 20.0
     ping_timeout: Annotated[Seconds, "A WebSocket that has answered no ping for this long is gone."] = 40.0
     drain_timeout: Annotated[
-        Seconds, "At the first Ctrl-C or SIGTERM: how long running streams may finish before the gateway stops."
+        Seconds,
+        "At the first Ctrl-C or SIGTERM: how long running streams and their listeners may finish before the gateway "
+        "stops.",
     ] = 30.0
+    drain_delay: Annotated[
+        SecondsOrNever,
+        "How long before that /readyz says so while all is still taken, for a balancer that needs its time to notice.",
+    ] = 0.0
+    tls_certificate_file: Annotated[
+        str | None,
+        "File with the certificate of the public port and its chain (PEM); null is no TLS. It is read again when it "
+        "changes, as the next two are; a bad one is refused, and the old one kept.",
+        LIVE,
+    ] = None
+    tls_key_file: Annotated[str | None, "File with the certificate's private key (PEM).", SECRET, LIVE] = None
+    tls_passphrase_file: Annotated[
+        str | None, "File with the passphrase of that key, if it has one.", SECRET, LIVE
+    ] = None
+    trusted_proxies: Annotated[
+        list[Network],
+        "Addresses and networks of the proxies in front: what these say of a client is believed, and nobody else.",
+        LIVE,
+    ] = []
+    proxy_headers: Annotated[
+        Literal["x-forwarded", "forwarded"],
+        "How they say it: X-Forwarded-For, -Proto and -Host, or Forwarded. The other kind is a client's own, and "
+        "ignored. Have the proxy set all of them.",
+        LIVE,
+    ] = "x-forwarded"
+    proxy_protocol: Annotated[
+        bool, "Connections from trusted_proxies begin with a PROXY header, version 1 or 2 (HAProxy, AWS NLB)."
+    ] = False
 
 
 class SpeechAlias(Section, frozen=True):
@@ -166,6 +199,10 @@ class Relay(Section, frozen=True):
     stall_timeout: Annotated[Seconds, "A listener whose connection takes no byte for this long is cut with 4102."] = (
         60.0
     )
+    silence_seconds: Annotated[
+        SecondsOrNever,
+        "A song that stands still, or is digital silence, for this long is counted and told; 0 is never.",
+    ] = 10.0
 
 
 class Transcode(Section, frozen=True):
@@ -281,8 +318,16 @@ class Metrics(Section, frozen=True):
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], "Least severity that is written."] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], "Least severity that is written.", LIVE] = "info"
     format: Annotated[Literal["console", "json"], "console for people, json for machines."] = "console"
+    prompts: Annotated[
+        bool, "Whether the beginning of prompts, lyrics and texts is written; otherwise only how long they are."
+    ] = False
+    traces_endpoint: Annotated[
+        HttpUrl | None,
+        "A collector of OpenTelemetry, for a trace a generation by OTLP over HTTP: http://HOST:4318. It takes "
+        "`pip install wavegate[otel]`; null is no traces, whatever OTEL_* variables say.",
+    ] = None
 
 
 class Config(Section, frozen=True):
@@ -292,7 +337,7 @@ class Config(Section, frozen=True):
     upstream: Upstream = Upstream()
     relay: Relay = Relay()
     transcode: Transcode = Transcode()
-    tenants: Annotated[list[Tenant], "Who may use this gateway."] = []
+    tenants: Annotated[list[Tenant], "Who may use this gateway.", LIVE] = []
     quota: Quota = Quota()
     cluster: Cluster = Cluster()
     metrics: Metrics = Metrics()
@@ -312,6 +357,7 @@ class Key:
     doc: str
     default: Any
     secret: bool
+    live: bool
     item: type[Section] | None
     many: bool
 
@@ -337,6 +383,7 @@ def keys_of(section: type[Section]) -> tuple[Key, ...]:
                 doc=extra.get("doc") or (item.__doc__ if item else None) or "",
                 default=default,
                 secret="secret" in extra,
+                live="live" in extra,
                 item=item,
                 many=many and item is not None,
             )

@@ -111,7 +111,7 @@ class AudioDoor:
         def leave() -> None:
             # Emptied, so that nothing refers to the song any more: the connection and its listener refer to each other.
             while joined:
-                self._hub.detach(offer.stream.tenant, joined.pop())
+                self._hub.detach(offer.stream.tenant, joined.pop(), connection.parting)
 
         since, skip = offer.place()
         chunked = offer.part.length is None and request.version >= (1, 1)

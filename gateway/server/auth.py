@@ -28,9 +28,12 @@ TICKET_PREFIX = "wavegate.ticket."
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """What a request brought along: a key or a ticket, at most one of them; neither if it brought nothing."""
+    """What a request brought along: a key or a ticket, at most one of them; neither if it brought nothing.
+
+    It does not show itself.
+    """
 
     key: str | None = None
     ticket: str | None = None

@@ -8,11 +8,13 @@ It must not know what is asked for.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from gateway.log import event
 from gateway.server.malformed import unreadable
+from gateway.server.proxyheader import Source
 from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.callers")
@@ -22,6 +24,14 @@ logger = logging.getLogger("wavegate.callers")
 KEEP_ALIVE_SECONDS = 75.0
 # How long the rest of a refused body is still read, so that the answer is not lost in a reset connection.
 LINGER_SECONDS = 2.0
+
+
+class Slow(Protocol):
+    """Who takes its time."""
+
+    def cut(self) -> None:
+        """Closes at once."""
+        ...
 
 
 class Callers:
@@ -42,6 +52,11 @@ class Callers:
         """How many have made no request yet."""
         return len(self._silent)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return any(caller.answering for caller in self._all)
+
     def came(self, caller: "Caller") -> None:
         self._all.add(caller)
         self._silent[caller] = self._now()
@@ -61,16 +76,20 @@ class Callers:
             if since > now - self.seconds:
                 break
             del self._silent[caller]
-            self._recorder.refused("late")
-            caller.cut()
+            self.late(caller)
+
+    def late(self, one: Slow) -> None:
+        """It has not said in time what it wants."""
+        self._recorder.refused("late")
+        one.cut()
 
 
 class Caller(web.RequestHandler):
     """aiohttp's protocol of one connection, which tells the registry what becomes of it."""
 
-    __slots__ = ("_callers", "hushed")
+    __slots__ = ("_callers", "hushed", "leaves", "source")
 
-    def __init__(self, server: web.Server, callers: Callers) -> None:
+    def __init__(self, server: web.Server, callers: Callers, source: Source | None = None) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -82,6 +101,22 @@ class Caller(web.RequestHandler):
         )
         self._callers = callers
         self.hushed = False
+        # On whose behalf a proxy has said that it connects.
+        self.source = source
+        # When its connection is to end, where that is decided.
+        self.leaves: float | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request of it has not been answered to its end."""
+        return self._current_request is not None
+
+    @property
+    def peername(self) -> Any:
+        """Address and port of who asks, as far as the connection tells."""
+        if self.source is not None:
+            return self.source.address, self.source.port
+        return super().peername
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -119,7 +154,7 @@ class Caller(web.RequestHandler):
         if status >= 500 or request.writer.output_size:
             super().handle_error(request, status, exc, message)
         else:
-            logger.debug("%s sent what is no request: %r", request.remote, exc)
+            event(logger, "request.unreadable", client=request.remote, reason=type(exc).__name__)
         return unreadable(status)
 
     def log_exception(self, *args: Any, **options: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, ServiceError
 from gateway.model import Principal
+from gateway.relay.departure import MOVED, SLOW
 from gateway.server.session import ClientSession
 from gateway.server.transport import SocketTransport
 from gateway.server.websocket import WebSocketConnection
@@ -51,6 +52,11 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    @property
+    def websockets(self) -> int:
+        """How many of them are WebSockets."""
+        return len(self._quiet)
 
     def __iter__(self) -> Iterator[SocketTransport]:
         return iter(tuple(self._all))
@@ -136,6 +142,7 @@ class Connections:
         self._recorder.slow_listener("cut")
         session = self._all[connection]
         if session is None:
+            connection.parting = SLOW
             connection.cut()
         else:
             session.close(LimitError("too_slow", "This connection has taken nothing for too long."))
@@ -158,12 +165,29 @@ class Connections:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def go_away(self, time_left: float) -> None:
-        """Tells every session that the gateway is stopping, each with its own moment to come back."""
-        self.draining = True
-        for session in self._all.values():
-            if session is not None:
-                session.go_away(time_left, self._return())
+    def sessions(self) -> list[SocketTransport]:
+        """The connections of all that there are now."""
+        return [connection for connection, session in self._all.items() if session is not None]
+
+    def go_away(self, connection: SocketTransport, time_left: float) -> None:
+        """Tells its session that the gateway is stopping, and a moment of its own to come back."""
+        if (session := self._all.get(connection)) is not None:
+            session.go_away(time_left, self._return())
+
+    def release(self, connection: SocketTransport) -> None:
+        """Closes its session, if that has nothing to hear: what it may want it gets elsewhere only."""
+        session = self._all.get(connection)
+        if session is not None and session.idle:
+            self.send_away(connection)
+
+    def send_away(self, connection: SocketTransport) -> None:
+        """Ends it, as what it hears goes on elsewhere: a session hears so, a player can only be cut."""
+        session = self._all.get(connection)
+        if session is None:
+            connection.parting = MOVED
+            connection.cut()
+        else:
+            session.close(ServiceError("going_away", "This gateway is stopping.", retry_after=self._return()))
 
     def _return(self) -> float:
         """When one may come back, to here or to another node: so late that no more come at once than one can take."""
@@ -180,4 +204,5 @@ class Connections:
                 await self._empty.wait()
         except TimeoutError:
             for connection in list(self._all):
+                connection.parting = MOVED
                 connection.cut()

@@ -23,6 +23,7 @@ from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener
 from gateway.relay.neighbours import owned
 from gateway.relay.replica import AnyStream
+from gateway.relay.stream import Stream
 from gateway.server.listing import among, place_of, rows
 
 USUAL_ROWS = 100
@@ -103,6 +104,7 @@ class DebugDoor:
                 "billed": round(bill.seconds, 3) if stream.status.final else None,
                 "settled": bill.settled,
             },
+            "silent": stream.silence.kind if isinstance(stream, Stream) else None,
             "retained_bytes": stream.retained_bytes,
             "error": stream.error.code if stream.error is not None else None,
             "renditions": [_rendition(channel) for channel in stream.renditions],
@@ -202,6 +204,8 @@ def _upstream(row: dict[str, Any]) -> Iterator[str]:
         yield f"waits as {upstream['position']}"
     if upstream["tries"] > 1:
         yield f"try {upstream['tries']}"
+    if row["silent"] is not None:
+        yield row["silent"]
     if row["error"] is not None:
         yield row["error"]
 

@@ -14,11 +14,17 @@ from metrics.recorder import Recorder
 
 
 class Internal:
-    """The handlers of the internal port. `unready` gives the reasons why no new work should come."""
+    """The handlers of the internal port. `unready` gives the reasons why no new work should come.
 
-    def __init__(self, recorder: Recorder, unready: Callable[[], list[str]]) -> None:
+    `look` is called before the metrics are told, for what nobody has told them of.
+    """
+
+    def __init__(
+        self, recorder: Recorder, unready: Callable[[], list[str]], look: Callable[[], None] = lambda: None
+    ) -> None:
         self._recorder = recorder
         self._unready = unready
+        self._look = look
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -28,6 +34,7 @@ class Internal:
         ]
 
     async def metrics(self, request: web.Request) -> web.Response:
+        self._look()
         body, content_type = render(self._recorder.registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -12,12 +12,14 @@ from typing import Any
 from msgspec.structs import fields
 
 from gateway.errors import RequestError
+from gateway.log import hide
 from gateway.model import GenerationRequest, Mode, Position, Principal
 from gateway.protocol.families import family_of
 from gateway.protocol.family import ModelFamily
 from gateway.protocol.messages import CreateBody, FormatChoice, FormatSpec, InputSpec, StreamAttach, StreamCreate
 from gateway.protocol.messages import Since as SinceSpec
 from gateway.relay.attention import grace_of
+from gateway.relay.journal import words_of
 from gateway.relay.order import Order
 from gateway.relay.since import FromStart, SecondsAgo, Since
 from gateway.relay.wishes import possible
@@ -58,6 +60,7 @@ def order_of(body: CreateBody | StreamCreate, principal: Principal, abandon: str
     Raises RequestError naming the field that is wrong.
     """
     request, warnings = request_of(body, default_model)
+    hide(*words_of(request))
     grace = grace_of(abandon if body.abandon is None else body.abandon)
     return Order(principal, request, body.share, grace, warnings=warnings)
 

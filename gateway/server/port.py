@@ -1,22 +1,28 @@
 """The public port: accepts connections, gives each to the HTTP server or, where there is no room, a 503 and an end.
 
-Invariant: whoever is turned away here has cost no parser and no task, gets a whole HTTP answer, and is gone within
-seconds whatever it does. It must not know what the HTTP server does with the rest.
+Where it has TLS, or proxies that say on whose behalf they connect, each stands at a threshold before. Invariant:
+whoever is turned away here has cost no parser and no task, gets a whole HTTP answer, and is gone within seconds
+whatever it does; nobody stands at the threshold for longer than a first request may take.
+It must not know what the HTTP server does with the rest.
 """
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
 
-from gateway.errors import WavegateError
+from gateway.errors import RequestError, WavegateError
 from gateway.protocol.events import encode
 from gateway.server.admission import Admission
 from gateway.server.callers import Caller, Callers
 from gateway.server.heads import head, refusal_headers
+from gateway.server.proxyheader import Source
+from gateway.server.threshold import Threshold
 
 # Connections that may wait to be accepted. With aiohttp's 128, of 500 listeners who came at once a quarter had to knock
 # again, which takes a second; the kernel holds it to its own limit, which is usually this one.
@@ -29,7 +35,22 @@ UNSENT_BYTES = 32 * 1024
 # Of those who are turned away: how long each has to read the answer, and how many may be at it; then the oldest is cut.
 FAREWELL_SECONDS = 2.0
 MOST_FAREWELLS = 512
+# Those at the threshold past which a full gateway shakes hands with nobody more only to say that it is full.
+MOST_AT_THRESHOLD = 1024
 _TICK_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running gateway answers, as URLs without a trailing slash."""
+
+    public: str
+    internal: str
+
+
+def url(host: str, port: int, *, tls: bool = False) -> str:
+    """The address of a port, as a URL without a trailing slash."""
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def http_answer(error: WavegateError, more: Mapping[str, str] | None = None) -> bytes:
@@ -67,12 +88,25 @@ class Farewell(asyncio.Protocol):
 
 
 class Port(asyncio.Protocol):
-    """The first protocol of every connection, for as long as it takes to choose the next."""
+    """The first protocol of every connection, for as long as it takes to choose the next.
 
-    def __init__(self, callers: Callers, admission: Admission, now: Callable[[], float]) -> None:
+    `context` gives that of TLS for who connects now; `believed` tells which peers begin with a PROXY header.
+    """
+
+    def __init__(
+        self,
+        callers: Callers,
+        admission: Admission,
+        now: Callable[[], float],
+        context: Callable[[], ssl.SSLContext] | None = None,
+        believed: Callable[[asyncio.BaseTransport], bool] | None = None,
+    ) -> None:
         self._callers = callers
         self._admission = admission
         self._now = now
+        self._context = context
+        self._believed = believed
+        self._threshold: dict[Threshold, float] = {}
         self._farewells: dict[Farewell, float] = {}
         self._listening: list[asyncio.Server] = []
         self._server: web.Server
@@ -81,6 +115,16 @@ class Port(asyncio.Protocol):
     def farewells(self) -> int:
         """How many that were turned away are not gone yet."""
         return len(self._farewells)
+
+    @property
+    def at_threshold(self) -> int:
+        """How many are not in yet, nor turned away."""
+        return len(self._threshold)
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody is accepted."""
+        return bool(self._listening)
 
     async def listen(self, server: web.Server, host: str, port: int, handed: Sequence[socket.socket] = ()) -> int:
         """Accepts connections for this HTTP server from now on. Returns the port: a free one for 0. Raises OSError.
@@ -105,10 +149,50 @@ class Port(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Here is the count of those who are there, also when thousands come in one turn of the loop."""
+        sink = cast("asyncio.Transport", transport)
+        if self._context is None and self._believed is None:
+            self._let_in(sink, None)
+            return
+        if len(self._threshold) >= MOST_AT_THRESHOLD and self._admission.crowded() is not None:
+            sink.abort()
+            return
+        context = self._context() if self._context is not None else None
+        threshold = Threshold(self, context, self._believed or (lambda _: False))
+        self._threshold[threshold] = self._now()
+        sink.set_protocol(threshold)
+        threshold.connection_made(sink)
+
+    def _let_in(self, transport: asyncio.Transport, source: Source | None) -> None:
         refusal = self._admission.crowded()
-        protocol = Caller(self._server, self._callers) if refusal is None else Farewell(self, http_answer(refusal))
-        cast("asyncio.Transport", transport).set_protocol(protocol)
-        protocol.connection_made(transport)
+        if refusal is not None:
+            self._turn_away(transport, refusal)
+            return
+        caller = Caller(self._server, self._callers, source)
+        transport.set_protocol(caller)
+        caller.connection_made(transport)
+
+    def _turn_away(self, transport: asyncio.Transport, error: WavegateError) -> None:
+        farewell = Farewell(self, http_answer(error))
+        transport.set_protocol(farewell)
+        farewell.connection_made(transport)
+
+    # -- what a threshold tells ----------------------------------------------------------------------------------------
+
+    def came_in(self, threshold: Threshold, transport: asyncio.Transport, source: Source | None) -> None:
+        """It has come in."""
+        self.lost(threshold)
+        self._let_in(transport, source)
+
+    def turned_away(self, threshold: Threshold, transport: asyncio.Transport, error: RequestError) -> None:
+        """It is to hear this, and to go."""
+        self.lost(threshold)
+        self._turn_away(transport, error)
+
+    def lost(self, threshold: Threshold) -> None:
+        """It stands there no more."""
+        self._threshold.pop(threshold, None)
+
+    # -- time ----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Ticks for ever: cuts whose time is over."""
@@ -119,6 +203,13 @@ class Port(asyncio.Protocol):
     def sweep(self) -> None:
         """Cuts who has not said what it wants, and who was turned away and does not go."""
         self._callers.sweep()
+        late = self._now() - self._callers.seconds
+        while self._threshold:
+            threshold, since = next(iter(self._threshold.items()))
+            if since > late:
+                break
+            del self._threshold[threshold]
+            self._callers.late(threshold)
         overdue = self._now() - FAREWELL_SECONDS
         while self._farewells:
             farewell, since = next(iter(self._farewells.items()))
@@ -142,8 +233,10 @@ class Port(asyncio.Protocol):
             self._listening.pop().close()
 
     def close(self) -> None:
-        """Stops, and cuts who was turned away."""
+        """Stops, and cuts who is not in, and who was turned away."""
         self.stop()
+        while self._threshold:
+            self._threshold.popitem()[0].cut()
         while self._farewells:
             self._cut(next(iter(self._farewells)))
 

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gateway.errors import UpstreamError, WavegateError
-from gateway.model import Chunk, Position, Principal
+from gateway.model import Chunk, Kind, Position, Principal
 from gateway.protocol import frames
+from gateway.relay.departure import COMPLETED, LOST, REFUSED
 from gateway.relay.outcome import Outcome
 from gateway.server.transport import NOWHERE, SocketTransport
 from transcode.formats import StreamFormat
@@ -93,6 +94,11 @@ class AudioConnection(SocketTransport):
 
     # -- for whoever looks after connections -----------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether the body is not whole yet, or not taken."""
+        return not self._over or self.sink.get_write_buffer_size() > 0
+
     def ask(self, patience: float) -> None:
         """About once a second, of a player that says nothing more: looks whether it is still there.
 
@@ -106,6 +112,7 @@ class AudioConnection(SocketTransport):
             self._seen, self._zeros = (self._at, self._now()), 0
         elif self._build is not frames.chunked or self.head is not None:
             if self._now() - since > patience:
+                self.parting = LOST
                 self.cut()
         elif self.writable and self._zeros < MOST_ZEROS:
             self._zeros += 1
@@ -114,6 +121,7 @@ class AudioConnection(SocketTransport):
     def recheck(self, holds: Callable[[Principal], bool]) -> None:
         """The tenants have changed: whoever came with a key that is no more hears no more."""
         if not holds(self._principal):
+            self.parting = REFUSED
             self.cut()
 
     @property
@@ -176,7 +184,7 @@ class AudioConnection(SocketTransport):
 class PartConnection(AudioConnection):
     """The connection of a listener that has heard the bytes before `skip`, and wants `length` of those behind."""
 
-    __slots__ = ("_left", "_skip")
+    __slots__ = ("_left", "_skip", "_trimmed")
 
     def __init__(
         self,
@@ -191,12 +199,17 @@ class PartConnection(AudioConnection):
         self.form = None
         self._skip = skip
         self._left = length
+        self._trimmed = 0  # bytes of audio that are not sent, of chunks that are
 
     def send(self, chunks: Sequence[Chunk]) -> None:
         pieces = [piece for chunk in chunks if (piece := self._piece(chunk))]
+        for listener in self.listeners:
+            listener.unwanted(self._trimmed)
+        self._trimmed = 0
         if pieces:
             self.sink.writelines(pieces)
         if self._left == 0:
+            self.parting = COMPLETED
             self._finish()
 
     def _piece(self, chunk: Chunk) -> bytes:
@@ -207,6 +220,8 @@ class PartConnection(AudioConnection):
         stop = size if self._left is None else min(size, start + self._left)
         if self._left is not None:
             self._left -= stop - start
+        if chunk.kind is Kind.AUDIO:
+            self._trimmed += size - (stop - start)
         if start == stop:
             return b""
         if stop - start == size:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.accounting import Budget, Remaining
+from gateway.log import event
 from gateway.model import TenantId
 from gateway.protocol.events import QuotaBudget, QuotaUpdated
 from gateway.quota.ledger import Ledger
@@ -66,13 +67,13 @@ class QuotaNews:
         try:
             message = quota_updated(await self._ledger.remaining(tenant))
         except Exception:
-            logger.exception("%s could not be told what is left", tenant)
+            event(logger, "quota.news_failed", exc_info=True, tenant=tenant)
             return
         for owner in self._holders(tenant):
             try:
                 owner.tell_owner(message)
             except Exception:
-                logger.exception("a session of %s could not be told what is left", tenant)
+                event(logger, "quota.news_unheard", exc_info=True, tenant=tenant)
 
 
 def quota_updated(remaining: Remaining) -> QuotaUpdated:

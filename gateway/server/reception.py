@@ -7,10 +7,12 @@ except in the demo. It must not know what a door does with its guests.
 
 from aiohttp import web
 
+from gateway.log import bind
 from gateway.model import Principal, TenantId
 from gateway.relay.hub import Hub
 from gateway.relay.replica import AnyStream
 from gateway.server.auth import Tenants, credentials, page_of
+from gateway.server.forwarding import host_of
 from gateway.server.tickets import Permission
 from gateway.server.visitor import Visitor
 
@@ -32,7 +34,8 @@ class Reception:
         # Who it is comes first: only then is it known whose list of origins counts.
         visitor = self._tenants.visitor(given, origin=None, page=origin or page_of(request.headers))
         request[TENANT] = visitor.principal.tenant
-        self._tenants.check_page(visitor.principal.tenant, origin, request.headers.get("Host"))
+        bind(tenant=visitor.principal.tenant, key=visitor.principal.key_id)
+        self._tenants.check_page(visitor.principal.tenant, origin, host_of(request))
         if visitor.ticket is None:
             self._tenants.check_key_in_page(origin)
         return visitor

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from gateway.config.schema import Config
 from gateway.errors import RequestError, ServiceError, WavegateError
+from gateway.log import event as log_event
 from gateway.protocol.events import encode
 from gateway.protocol.messages import decode_create, decode_ticket
 from gateway.relay.hub import Hub
@@ -30,6 +31,7 @@ from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
 from gateway.server.reception import Reception
 from gateway.server.repeats import HEADER, Repeats, once_of
+from gateway.server.requests import CODE, route_of
 from gateway.server.tickets import Permission, Wanted
 from gateway.server.usage import UsageDoor
 from gateway.server.view import stream_info
@@ -50,6 +52,7 @@ def answer(document: Any, status: int = 200, headers: dict[str, str] | None = No
 def refusal(error: WavegateError) -> web.Response:
     """The error body with its status."""
     response = answer({"error": error.body()}, error.handling.status, refusal_headers(error))
+    response[CODE] = error.code
     if error.code in _PARTING:
         response.force_close()
     return response
@@ -92,7 +95,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         if (mistake := mistake_of(request, error)) is not None:
             return refusal(mistake)
-        logger.exception("%s %s failed by a fault of ours", request.method, request.path)
+        log_event(logger, "request.failed", exc_info=True, method=request.method, route=route_of(request))
         return refusal(ServiceError("internal", "Something went wrong in the gateway."))
 
 

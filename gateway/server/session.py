@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
+from gateway.log import event
 from gateway.model import StreamId, TenantId
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
 from gateway.relay.audiences import Place
 from gateway.relay.channel import Channel
+from gateway.relay.departure import sent_away
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order, RepeatedOrderError
@@ -33,6 +35,7 @@ from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.ordering import order_of, since_of, wishes
 from gateway.server.purchasing import bought
+from gateway.server.record import Record
 from gateway.server.repeats import Repeats, once_of
 from gateway.server.seats import Seats
 from gateway.server.tickets import Permission
@@ -86,6 +89,7 @@ class ClientSession:
         base: str,
     ) -> None:
         self.id = services.new_id()
+        self._record = Record(self.id)
         self._connection = connection
         self._services = services
         self._visitor = visitor
@@ -114,6 +118,7 @@ class ClientSession:
 
     def received(self, text: bytes) -> None:
         """A whole text message."""
+        self._record.messages += 1
         try:
             message = messages.decode_client(text)
         except MessageError as mistake:
@@ -126,15 +131,16 @@ class ClientSession:
         if self._worker is None:
             self._work()
 
-    def received_binary(self) -> None:
+    def received_binary(self, data: bytes) -> None:
+        del data
         self._refuse(RequestError("invalid_message", "Clients send JSON text messages; this one was binary."))
 
     def closed(self, code: int) -> None:
         """The connection is gone; a song that is being ordered is ordered all the same, the slot is its own."""
         if self._deadline is not None:
             self._deadline.cancel()
-        self._waiting.clear()
         self._leave()
+        self._record.ended(code, self._connection.goodbye, self._visitor)
 
     # -- what the gateway tells ------------------------------------------------------------------------------------
 
@@ -142,6 +148,11 @@ class ClientSession:
         """The gateway is stopping: what runs may end, nothing new begins."""
         self._state.drain()
         self._connection.say(events.Goaway(round(time_left * 1000), round(reconnect_after * 1000)))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is heard here, and nothing that was asked for is still to be done."""
+        return not self._attached and self._worker is None
 
     def tell_owner(self, message: events.QuotaUpdated) -> None:
         """News for whoever holds a key, and for no guest."""
@@ -155,8 +166,8 @@ class ClientSession:
 
     def close(self, error: WavegateError) -> None:
         """Ends the session with the error's close code: nothing more is heard, and nothing it said is carried out."""
+        self._connection.parting = sent_away(error)
         self._connection.close(error.handling.close, error.close_reason())
-        self._waiting.clear()
         self._leave()
 
     # -- carrying out ----------------------------------------------------------------------------------------------
@@ -210,12 +221,13 @@ class ClientSession:
 
     async def _doing(self, message: _M, work: Callable[[_M], Awaitable[None]]) -> None:
         """Carries out what has to wait for somebody, and then what has come meanwhile."""
+        self._record.works(self._visitor)
         try:
             await work(message)
         except WavegateError as error:
             self._refuse(error, getattr(message, "ref", None))
         except Exception:
-            logger.exception("session %s could not carry out %s", self.id, type(message).__name__)
+            event(logger, "session.failed", exc_info=True, session_id=self.id, message=type(message).__name__)
             self._refuse(
                 ServiceError("internal", "Something went wrong in the gateway."), getattr(message, "ref", None)
             )
@@ -278,6 +290,7 @@ class ClientSession:
 
     async def _let_in(self, message: messages.Authenticate) -> None:
         """With a ticket: a use is spent when there is a place, and before anything is said."""
+        self._record.works(None)
         try:
             visitor = self._newcomer(message)
             await self._services.let_in(visitor)
@@ -287,7 +300,7 @@ class ClientSession:
             self._refuse(error, message.ref)
             self.close(error)
         except Exception:
-            logger.exception("session %s could not be let in", self.id)
+            event(logger, "session.failed", exc_info=True, session_id=self.id, message="Authenticate")
             self.turn_away(ServiceError("internal", "Something went wrong in the gateway."))
         finally:
             self._worker = None
@@ -365,10 +378,12 @@ class ClientSession:
     def _drop(self, stream_id: str) -> None:
         attachment, listener = self._attached.pop(stream_id)
         self._connection.listeners.remove(listener)
-        self._services.hub.detach(attachment.tenant, listener)
+        self._services.hub.detach(attachment.tenant, listener, self._connection.parting)
+        self._record.heard(listener)
 
     def _leave(self) -> None:
-        """Nothing is left of it: neither its listeners nor its place."""
+        """Nothing is left of it: neither what it had not carried out, nor its listeners, nor its place."""
+        self._waiting.clear()
         for stream_id in list(self._attached):
             self._drop(stream_id)
         if self._visitor is not None:
@@ -381,4 +396,5 @@ class ClientSession:
             self.close(error)
 
     def _refuse(self, error: WavegateError, ref: str | int | None = None) -> None:
+        self._record.refused(error, self._visitor)
         self._connection.say(events.Error(events.ErrorBody.of(error), ref))

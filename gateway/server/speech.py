@@ -176,7 +176,7 @@ class SpeechDoor:
         def leave() -> None:
             # Emptied, so that nothing refers to the song any more: the connection and its listener refer to each other.
             while joined:
-                self._hub.detach(stream.tenant, joined.pop())
+                self._hub.detach(stream.tenant, joined.pop(), connection.parting)
 
         events = said.stream_format == "sse"
         connection = SpeechConnection(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
 from gateway.model import Principal
+from gateway.relay.departure import LEFT
 from gateway.relay.listener import Listener
 
 
@@ -40,6 +41,9 @@ class Nowhere(asyncio.Transport):
     def is_closing(self) -> bool:
         return True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -66,7 +70,7 @@ class SocketTransport(asyncio.Protocol):
     so it is kept and not worked out.
     """
 
-    __slots__ = ("_now", "hushed", "listeners", "owner", "sink", "stalled_since", "writable")
+    __slots__ = ("_now", "hushed", "listeners", "owner", "parting", "sink", "stalled_since", "writable")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
@@ -74,6 +78,7 @@ class SocketTransport(asyncio.Protocol):
         self.sink: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
         self.writable = False
+        self.parting = LEFT  # what becomes of its listeners when it goes
         self.hushed = False  # the client says nothing more, and we still do
         self._now = now
 
@@ -108,6 +113,11 @@ class SocketTransport(asyncio.Protocol):
             self.owner.lost(self)
 
     # -- for whoever owns the connection ---------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody hears here, or has not taken what was sent."""
+        return bool(self.listeners) or self.sink.get_write_buffer_size() > 0
 
     def ask(self, patience: float) -> None:
         """About once a second, of one whose client says nothing more: looks whether that is still there."""

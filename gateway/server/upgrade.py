@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 from websockets.datastructures import Headers
 from websockets.http11 import Request
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.server.auth import SUBPROTOCOL, credentials
 from gateway.server.connections import Connections
+from gateway.server.forwarding import host_of
 from gateway.server.session import ClientSession, Services
+from gateway.server.strict import StrictProtocol
 from gateway.server.takeover import TakenOver, take_over
 from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
@@ -58,7 +59,7 @@ class WebSocketDoor:
         if refusal is not None and origin is None:
             raise refusal
         # aiohttp has read the handshake: the frames begin.
-        protocol = ServerProtocol(state=State.OPEN, max_size=self._services.config.server.max_message_bytes)
+        protocol = StrictProtocol(self._services.config.server.max_message_bytes)
         connection = WebSocketConnection(protocol, self._recorder, self._now)
         taken = take_over(request, connection)
         if taken is None:
@@ -103,7 +104,7 @@ class WebSocketDoor:
             given = credentials(request.headers, request.query, offered)
             if not given.given:
                 return None, None
-            visitor = self._services.tenants.visitor(given, origin=origin, host=request.headers.get("Host"))
+            visitor = self._services.tenants.visitor(given, origin=origin, host=host_of(request))
             await self._services.let_in(visitor)
         except WavegateError as error:
             return None, error

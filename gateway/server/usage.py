@@ -18,6 +18,7 @@ from msgspec.structs import astuple, fields
 
 from gateway.accounting import Generation
 from gateway.errors import RequestError, WavegateError
+from gateway.log import event
 from gateway.model import TenantId
 from gateway.protocol.events import UsageGeneration, UsageReport, UsageTotals, encode
 from gateway.quota.ledger import Ledger
@@ -82,9 +83,9 @@ class UsageDoor:
                     break
                 page = await self._ledger.generations(tenant, since, until, page.after, self._page_rows)
         except ConnectionError:
-            logger.debug("whoever asked for a table of %s's usage has gone", tenant)
+            event(logger, "usage.left", tenant=tenant)
         except WavegateError as error:
-            logger.warning("a table of %s's usage has broken off: %s", tenant, error)
+            event(logger, "usage.broke_off", tenant=tenant, code=error.code)
             # Without its last chunk nobody takes it for whole.
             if request.transport is not None:
                 request.transport.abort()

@@ -84,7 +84,7 @@ class Visitor:
         try:
             await self._uses.settle(ticket.id, taken, used)
         except ServiceError:
-            log_event(logger, "seconds of a ticket stay taken", level=logging.WARNING, ticket=ticket.name, taken=taken)
+            log_event(logger, "ticket.seconds_kept", ticket=ticket.name, taken_seconds=taken)
 
     def excuse(self) -> None:
         """For a purchase: nothing came of an order, so the next one costs no other use."""

@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.protocol.events import encode
 from gateway.protocol.frames import PING, text_message
+from gateway.relay.departure import LOST
 from gateway.server.transport import NOWHERE, SocketTransport
 from metrics.recorder import Recorder
 
@@ -29,8 +30,8 @@ class Conversation(Protocol):
         """A whole text message."""
         ...
 
-    def received_binary(self) -> None:
-        """A binary message, which no client has a reason to send."""
+    def received_binary(self, data: bytes) -> None:
+        """A whole binary message, which no client has a reason to send."""
         ...
 
     def closed(self, code: int) -> None:
@@ -41,7 +42,7 @@ class Conversation(Protocol):
 class WebSocketConnection(SocketTransport):
     """The socket of one client. `protocol` has seen the handshake already."""
 
-    __slots__ = ("_cutter", "_open", "_parts", "_protocol", "_recorder", "_text", "asked_at", "conversation")
+    __slots__ = ("_begun", "_cutter", "_open", "_protocol", "_recorder", "_text", "asked_at", "conversation")
 
     def __init__(self, protocol: ServerProtocol, recorder: Recorder, now: Callable[[], float]) -> None:
         super().__init__(now)
@@ -49,7 +50,8 @@ class WebSocketConnection(SocketTransport):
         self.asked_at: float | None = None
         self._protocol = protocol
         self._recorder = recorder
-        self._parts: list[bytes] = []
+        # The fragments so far of a message: an empty one leaves nothing behind.
+        self._begun = bytearray()
         self._text = True
         self._open = True
         self._cutter: asyncio.TimerHandle | None = None
@@ -71,6 +73,9 @@ class WebSocketConnection(SocketTransport):
     def data_received(self, data: bytes) -> None:
         self.asked_at = None
         self._protocol.receive_data(data)
+        if self._protocol.state is State.OPEN:
+            # A pong goes before the answer to what ended behind its ping; a goodbye goes last.
+            self._flush()
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
                 self._frame(event)
@@ -87,15 +92,26 @@ class WebSocketConnection(SocketTransport):
         self._protocol.receive_eof()
         if self._cutter is not None:
             self._cutter.cancel()
-        # Ours, also when the client never answered it; an answer to the client's carries the client's code.
-        said = self._protocol.close_sent or self._protocol.close_rcvd
+        said = self._said()
         code = said.code if said is not None else CloseCode.ABNORMAL_CLOSURE
         self._recorder.websocket_closed(code)
+        if said is None:
+            self.parting = LOST
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
             conversation.closed(code)
 
     # -- for the session -------------------------------------------------------------------------------------------
+
+    @property
+    def goodbye(self) -> str:
+        """The reason that went with the close."""
+        said = self._said()
+        return said.reason if said is not None else ""
+
+    def _said(self) -> Close | None:
+        # Ours, also when the client never answered it; an answer to the client's carries the client's code.
+        return self._protocol.close_sent or self._protocol.close_rcvd
 
     def say(self, message: Any) -> None:
         """Sends a control message."""
@@ -129,17 +145,18 @@ class WebSocketConnection(SocketTransport):
             return
         if frame.opcode is not Opcode.CONT:
             self._text = frame.opcode is Opcode.TEXT
-        self._parts.append(bytes(frame.data))
+        if not frame.fin or self._begun:
+            self._begun += frame.data
         if not frame.fin:
             return
-        data = b"".join(self._parts)
-        self._parts.clear()
+        data = bytes(self._begun or frame.data)
+        self._begun.clear()
         if self.conversation is None or not self._open:
             return
         if self._text:
             self.conversation.received(data)
         else:
-            self.conversation.received_binary()
+            self.conversation.received_binary(data)
 
     def _flush(self) -> None:
         """Writes what the protocol has to say; an empty piece says that nothing follows."""

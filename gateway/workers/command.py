@@ -7,6 +7,7 @@ It must not know what a gateway is made of: it imports no codec, and holds no st
 """
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -21,6 +22,7 @@ from gateway import __version__
 from gateway.config.schema import Config
 from gateway.errors import StartError
 from gateway.server.rest import errors
+from gateway.server.systemd import Notifier, activated
 from gateway.workers.internal import Internal
 from gateway.workers.listening import Listening, port_taken
 from gateway.workers.place import START_SECONDS, Means
@@ -69,10 +71,12 @@ def flags(given: Mapping[str, object]) -> list[str]:
     return [word for pair in pairs for word in pair]
 
 
-def listening(config: Config, *, demo: bool = False) -> Listening:
-    """The public port for all workers. Raises StartError; it may take its time."""
+def listening(config: Config, *, demo: bool = False, environ: Mapping[str, str] = os.environ) -> Listening:
+    """The public port for all workers, if it has not been opened already. Raises StartError; it may take its time."""
     if demo:
         raise StartError(DEMO)
+    if sockets := activated(environ):
+        return Listening.adopted(sockets)
     try:
         return Listening(config.server.host, config.server.port, config.server.workers)
     except OSError as error:
@@ -93,12 +97,17 @@ async def supervise(config: Config, doors: Listening, flags: Sequence[str], envi
         )
         line, given = command(flags), environment(environ)
         supervisor: Supervisor
+        notifier: Notifier
 
         async def start(number: int) -> Worker:
             worker = Worker(number)
             await worker.start(line, given, doors.take(number))
             supervisor.began(worker)
             return worker
+
+        def announced(worker: Worker) -> None:
+            announce(worker.public, address)
+            notifier.ready()
 
         internal = Internal(
             lambda: supervisor.workers,
@@ -119,20 +128,28 @@ async def supervise(config: Config, doors: Listening, flags: Sequence[str], envi
                 clock=time.monotonic,
                 chance=random.random,
             ),
-            announce=lambda worker: announce(worker.public, address),
+            announce=announced,
             closing=doors.close,
             gone=internal.gone,
             leave_seconds=config.server.drain_timeout + MORE_SECONDS,
+            delay_seconds=config.server.drain_delay,
         )
+        notifier = await stack.enter_async_context(Notifier(environ, lambda: _status(supervisor)))
 
         def signalled() -> None:
             if not supervisor.stopping:
                 say_goodbye()
+                notifier.stopping(lambda: config.server.drain_timeout)
             supervisor.signalled()
+
+        def reload() -> None:
+            notifier.reloading()
+            supervisor.reload()
+            notifier.ready()
 
         for ending in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(ending, signalled)
-        loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+        loop.add_signal_handler(signal.SIGHUP, reload)
         loop.add_signal_handler(signal.SIGUSR2, supervisor.restart)
         looking = asyncio.create_task(internal.run(), name="look at workers")
         stack.callback(looking.cancel)
@@ -141,6 +158,12 @@ async def supervise(config: Config, doors: Listening, flags: Sequence[str], envi
         number = config.server.workers
         sys.stderr.write(f"wavegate: none of {number} workers has started: what is above says why.\n")
     return code
+
+
+def _status(supervisor: Supervisor) -> str:
+    """The line that the service manager shows."""
+    working = sum(worker is not None for worker in supervisor.serving)
+    return f"{'draining' if supervisor.stopping else 'serving'}: {working} of {len(supervisor.serving)} workers"
 
 
 async def _open(stack: AsyncExitStack, internal: Internal, config: Config) -> str:

@@ -19,6 +19,7 @@ from multidict import MultiDict
 from gateway.log import event
 from gateway.protocol.events import encode
 from gateway.server.debug import MOST_ROWS, USUAL_ROWS, as_table, as_text
+from gateway.server.gauges import tell_of_process
 from gateway.server.listing import rows
 from gateway.server.rest import answer
 from gateway.workers.worker import Worker
@@ -141,13 +142,14 @@ class Internal:
                 # It may have ended, and been counted for good, while the others answered.
                 if status == web.HTTPOk.status_code and not worker.ended.done():
                     self._take(worker, body.decode())
+            tell_of_process(self._recorder)
             self._take(self, render(self._recorder.registry, "")[0].decode())
 
     def _take(self, whose: Any, page: str) -> None:
         try:
             self._totals.look(whose, page)
         except ValueError as error:
-            event(logger, "metrics not understood", level=logging.ERROR, reason=str(error))
+            event(logger, "workers.metrics_unread", reason=str(error))
 
     async def _reasons(self, worker: Worker | None) -> list[str]:
         if worker is None:

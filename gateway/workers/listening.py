@@ -28,6 +28,7 @@ class Listening:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self._hosts: list[Bound] = list(dict.fromkeys((entry[0], str(entry[4][0])) for entry in found))
         self.port = port
+        self._adopted: list[socket.socket] = []
         self._held: dict[int, list[socket.socket]] = {}
         if port:
             self._probe()
@@ -38,8 +39,18 @@ class Listening:
             self.close()
             raise
 
+    @classmethod
+    def adopted(cls, sockets: Sequence[socket.socket]) -> "Listening":
+        """Those that somebody else has bound, for all places together, which share them."""
+        found = cls.__new__(cls)
+        found._hosts, found._held, found._adopted = [], {}, list(sockets)
+        found.port = sockets[0].getsockname()[1]
+        return found
+
     def take(self, place: int) -> Sequence[socket.socket]:
         """The sockets of a place, one for each address of the host, bound anew after a release. Raises OSError."""
+        if self._adopted:
+            return self._adopted
         if place not in self._held:
             held = self._held[place] = []
             for family, host in self._hosts:
@@ -57,6 +68,8 @@ class Listening:
         """Lets all go."""
         for place in list(self._held):
             self.release(place)
+        while self._adopted:
+            self._adopted.pop().close()
 
     def _probe(self) -> None:
         """Sharing is for us alone: with it, a second gateway of the same user would get a part of our connections."""

@@ -110,12 +110,12 @@ class Place:
         try:
             worker = await self._means.start(self._number)
         except OSError as error:
-            event(logger, "worker not started", level=logging.ERROR, worker=self._number, reason=error.strerror)
+            event(logger, "worker.not_started", worker=self._number, reason=error.strerror)
             return None
         if await worker.settled(self._means.start_seconds):
             return worker
         if not worker.leaving.is_set():
-            event(logger, "worker not ready", level=logging.ERROR, worker=self._number, id=worker.pid)
+            event(logger, "worker.not_ready", worker=self._number, pid=worker.pid)
         worker.kill()
         self.code = await worker.ended
         return None

@@ -34,6 +34,8 @@ def share(config: Config, memory: Callable[[], int | None] = memory_limit) -> Co
             server,
             internal_host="127.0.0.1",
             internal_port=0,
+            # The supervisor's: to be replaced, a worker takes no time but for those it has.
+            drain_delay=0.0,
             # 0 means no mark of either.
             max_connections=-(-server.max_connections // workers),
             max_memory_bytes=-(-most // workers),

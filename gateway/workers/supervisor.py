@@ -8,6 +8,7 @@ It must not know what a worker serves, nor where signals come from.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from gateway.log import event
 from gateway.workers.place import Means, Place
@@ -23,7 +24,8 @@ STOP_SECONDS = 10.0
 class Supervisor:
     """`await run()` once; the other calls return at once. `workers` are all that live, those too that are to go.
 
-    A worker that was told to end has `leave_seconds` for that. `gone` is called for each that has ended, `closing` when
+    Behind the first signal all goes on for `delay_seconds`, but for being ready for more. A worker that was told to
+    end has `leave_seconds` for that. `gone` is called for each that has ended, `closing` when
     nothing new is to be accepted, and `announce` once those that could start have started, with one that has; it was
     `announced` then.
     """
@@ -38,6 +40,7 @@ class Supervisor:
         gone: Callable[[Worker], None],
         leave_seconds: float,
         stop_seconds: float = STOP_SECONDS,
+        delay_seconds: float = 0.0,
     ) -> None:
         self.workers: dict[Worker, asyncio.Task[None]] = {}
         self._places = [Place(number, means) for number in range(1, places + 1)]
@@ -46,7 +49,8 @@ class Supervisor:
         self._gone = gone
         self._leave_seconds = leave_seconds
         self._stop_seconds = stop_seconds
-        self._stopping = asyncio.Event()
+        self._delay_seconds = delay_seconds
+        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
         self._signals = 0
         self._code = DONE
         self._rolling: asyncio.Task[None] | None = None
@@ -72,6 +76,10 @@ class Supervisor:
         tasks.append(asyncio.create_task(self._begin(), name="first workers"))
         try:
             await self._stopping.wait()
+            if self._signals:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._delay_seconds):
+                        await self._hurry.wait()
         finally:
             self._stopping.set()
             tasks += [self._rolling] if self._rolling is not None else []
@@ -90,6 +98,7 @@ class Supervisor:
         self._signals += 1
         self._stopping.set()
         if self._signals == 2:
+            self._hurry.set()
             for worker in self.workers:
                 worker.stop()
             asyncio.get_running_loop().call_later(self._stop_seconds, self._kill, self.workers)
@@ -104,7 +113,7 @@ class Supervisor:
     def restart(self) -> None:
         """Replaces one worker after the other, unless that is under way."""
         if self._rolling is not None and not self._rolling.done():
-            event(logger, "restart refused", level=logging.WARNING, reason="one is under way")
+            event(logger, "restart.refused", reason="one is under way")
         elif not self.stopping:
             self._rolling = asyncio.create_task(self._roll(), name="rolling restart")
 
@@ -119,31 +128,31 @@ class Supervisor:
             return
         # What is wrong with the configuration the workers have said themselves, with the exit code for it.
         self._code = USAGE if {place.code for place in self._places} == {USAGE} else FAILED
-        event(logger, "no worker has started", level=logging.ERROR, workers=len(self._places))
+        event(logger, "workers.none_started", workers=len(self._places))
         self._stopping.set()
 
     async def _roll(self) -> None:
-        event(logger, "restart began", workers=len(self._places))
+        event(logger, "restart.began", workers=len(self._places))
         for place in self._places:
             old = await place.replace()
             if old is None:
-                event(logger, "restart ended early", level=logging.ERROR, reason="a new worker has not become ready")
+                event(logger, "restart.broke_off", reason="a new worker has not become ready")
                 return
             # One at a time: whoever leaves the old one has found a place with another before the next one goes.
             await asyncio.wait({self.workers[old]} if old in self.workers else {old.ended})
-        event(logger, "restart done", workers=len(self._places))
+        event(logger, "restart.done", workers=len(self._places))
 
     async def _watch(self, worker: Worker) -> None:
-        event(logger, "worker started", worker=worker.number, id=worker.pid)
+        event(logger, "worker.started", worker=worker.number, pid=worker.pid)
         try:
             await worker.leaving.wait()
             done, _ = await asyncio.wait({worker.ended}, timeout=self._leave_seconds)
             if not done:
-                event(logger, "worker does not end", level=logging.ERROR, worker=worker.number, id=worker.pid)
+                event(logger, "worker.stuck", worker=worker.number, pid=worker.pid)
                 self._kill([worker])
             code = await worker.ended
             level = logging.INFO if code == DONE or self.stopping else logging.ERROR
-            event(logger, "worker ended", level=level, worker=worker.number, id=worker.pid, code=code)
+            event(logger, "worker.ended", level=level, worker=worker.number, pid=worker.pid, exit_code=code)
             self._gone(worker)
         finally:
             del self.workers[worker]

@@ -16,6 +16,7 @@ from contextlib import suppress
 
 import msgspec
 
+from gateway.server.systemd import without_ours
 from gateway.workers.link import handed
 from gateway.workers.messages import STOP, Last, Leaving, Ready, decoder
 
@@ -159,5 +160,5 @@ def command(flags: Sequence[str]) -> list[str]:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """All of the supervisor's, and where our packages are."""
-    return {**environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+    """All of the supervisor's but for what its service manager told it, and where our packages are."""
+    return {**without_ours(environ), "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}

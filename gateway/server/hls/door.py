@@ -23,6 +23,7 @@ from gateway.relay.since import FromStart
 from gateway.relay.wishes import Wished, possible
 from gateway.server.admission import Admission
 from gateway.server.auth import Tenants, credentials, page_of
+from gateway.server.forwarding import host_of
 from gateway.server.hls import answers
 from gateway.server.hls.playlist import OPENING, Playlist
 from gateway.server.hls.presence import Presence
@@ -156,7 +157,7 @@ class HlsDoor:
             playback.ticket.check_origin(origin or page_of(request.headers))
         else:
             self._tenants.check_key_in_page(origin)
-        self._tenants.check_page(tenant, origin, request.headers.get("Host"))
+        self._tenants.check_page(tenant, origin, host_of(request))
         self._check_there(playback)
 
     def _check_there(self, playback: Playback) -> None:
@@ -264,4 +265,4 @@ def _count(playback: Playback | None, segment: Segment, size: int) -> None:
     tally.chunks += math.ceil((segment.end - segment.first) * size / segment.size)
     tally.size += size
     channel.flush_tallies()
-    playback.listener.next = segment.end
+    playback.listener.fetched(segment.first, segment.end, size)

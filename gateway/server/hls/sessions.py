@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.errors import ServiceError
 from gateway.model import Principal
+from gateway.relay.departure import COMPLETED, LEFT, MOVED, REFUSED
 from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener
 from gateway.relay.replica import AnyStream
@@ -26,6 +27,8 @@ from gateway.server.tickets import Ticket
 # A player asks for something every second. One that has all of the song in stock asks for nothing, and is let go while
 # it still plays.
 IDLE_SECONDS = 20.0
+# One that has asked for nothing for this long is not waited for when the gateway stops.
+PLAYING_SECONDS = 6.0
 # Each takes about a kilobyte.
 MOST_SESSIONS = 50_000
 _FULL_SECONDS = 5.0
@@ -92,6 +95,13 @@ class Playback:
         self.told_at = 0.0
 
 
+    @property
+    def finished(self) -> bool:
+        """Whether it has been given the song's last segment."""
+        channel = self.segments.channel
+        return self.over or (channel.outcome is not None and self.listener.next >= channel.end)
+
+
 class Playbacks:
     """All of this process; `run` is their one task."""
 
@@ -105,6 +115,12 @@ class Playbacks:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    @property
+    def playing(self) -> bool:
+        """Whether a player has asked for something just now, and has not all of its song."""
+        horizon = self._now() - PLAYING_SECONDS
+        return any(playback.seen > horizon and not playback.finished for playback in self._all.values())
 
     def find(self, key: bytes) -> Playback | None:
         """The one of this name, which has been heard of now; None if there is none."""
@@ -160,17 +176,18 @@ class Playbacks:
     def recheck(self) -> None:
         """Tenants or keys have changed: ends those that would not be let in any more."""
         for playback in [one for one in self._all.values() if not self._tenants.holds(one.principal)]:
-            self.end(playback)
+            self.end(playback, REFUSED)
 
     def close(self) -> None:
         """Ends all."""
         for playback in list(self._all.values()):
-            self.end(playback)
+            self.end(playback, MOVED)
 
-    def end(self, playback: Playback) -> None:
+    def end(self, playback: Playback, reason: str = LEFT) -> None:
         """Its listener leaves. A second call does nothing."""
         if playback.over:
             return
         playback.over = True
         del self._all[playback.key]
-        self._hub.detach(playback.stream.tenant, playback.listener)
+        finished = reason == LEFT and playback.finished
+        self._hub.detach(playback.stream.tenant, playback.listener, COMPLETED if finished else reason)

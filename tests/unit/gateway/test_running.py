@@ -10,20 +10,25 @@ import logging
 import re
 import signal
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from gateway import __version__, app, running
+from gateway import __version__, running
 from gateway.config.load import ConfigError
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Config, Log, Server, Tenant
 from gateway.errors import StartError
+from gateway.server import port
 from gateway.workers.link import Link
 from gateway.workers.messages import STOP
 from metrics.recorder import Recorder
+from tests.support.manager import Manager
 from tests.support.relay import until, within
 from tests.support.server import soon
+from tests.support.verbs import value
 
 # -- signals ---------------------------------------------------------------------------------------------------------
 
@@ -34,10 +39,17 @@ class Standing:
     def __init__(self, *, fault: Exception | None = None) -> None:
         self.life: list[str] = []
         self.drained = asyncio.Event()
-        self.addresses = app.Addresses("http://127.0.0.1:1", "http://127.0.0.1:2")
+        self.addresses = port.Addresses("http://127.0.0.1:1", "http://127.0.0.1:2")
         self.fault = fault
         self.recorder = Recorder()
+        self.gauges = SimpleNamespace(look=lambda: self.recorder.cluster_nodes(7))
         self.config = Config()
+        self.sockets: object = None
+        self.levels: list[str] = []
+        # What is shown of it.
+        self.hub = SimpleNamespace(streams=[SimpleNamespace(here=2), SimpleNamespace(here=3)], running=1)
+        self.connections = range(4)
+        self.drainage = SimpleNamespace(began=False, seconds_left=3.0)
 
     async def __aenter__(self) -> "Standing":
         if self.fault is not None:
@@ -53,8 +65,12 @@ class Standing:
             raise RuntimeError("a fault of ours")
         self.life.append(f"reloaded {config.server.port}")
 
+    async def renew(self, config: Config) -> bool:
+        return config.server.port != 3
+
     async def drain(self) -> None:
         self.life.append("draining")
+        self.drainage.began = True
         await self.drained.wait()
         self.life.append("drained")
 
@@ -78,13 +94,16 @@ def serving(
     demo: bool = False,
     reload: Callable[[], Config] = Config,
     link: Link | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> asyncio.Task[None]:
     def made(config: Config, key: str, *, demo: bool, sockets: object) -> Standing:
-        gateway.config = config
+        gateway.config, gateway.sockets = config, sockets
         return gateway
 
     monkeypatch.setattr(running, "Gateway", made)
-    return asyncio.create_task(running.serve(Config(), "sk-test", demo=demo, reload=reload, link=link))
+    monkeypatch.setattr(running, "set_level", gateway.levels.append)
+    serve = running.serve(Config(), "sk-test", demo=demo, reload=reload, link=link, environ=environ or {})
+    return asyncio.create_task(serve)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -223,12 +242,93 @@ async def test_a_hangup_takes_up_what_has_changed(
         handlers[signal.SIGHUP]()
         await soon(lambda: len(answers) == left and len(caplog.records) == 4 - left)  # noqa: B023 - awaited right here
     assert gateway.life == ["open", "reloaded 1", "reloaded 2"]
-    assert "tenants[0].id: must be unique" in caplog.text
+    reloads = [value(gateway.recorder, "config_reloads_total", result=result) for result in ("ok", "refused")]
+    assert reloads == [2.0, 2.0]
+    assert value(gateway.recorder, "config_reload_timestamp_seconds") == pytest.approx(time.time(), abs=60.0)
+    (refused,) = [record for record in caplog.records if record.message == "config.refused"]
+    assert "tenants[0].id: must be unique" in refused.__dict__["fields"]["reason"]
     assert "a fault of ours" in caplog.text
+    taken = [record.__dict__["fields"] for record in caplog.records if record.message == "config.reloaded"]
+    assert taken[-1] == {"tenants": 0, "changed": [], "needs_restart": ["server.port"]}
+    assert gateway.levels == ["info", "info"]
     handlers[signal.SIGTERM]()
     gateway.drained.set()
     await within(command)
     assert gateway.life[-1] == "closed"
+
+
+async def test_what_is_taken_up_and_what_is_not_is_told(
+    monkeypatch: pytest.MonkeyPatch, handlers: Handlers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What changed since the last time, and what waits since the start; with a bad certificate it is not all of it."""
+    answers = [
+        Config(server=Server(port=3), tenants=[Tenant(id="acme")], log=Log(level="debug")),
+        Config(tenants=[Tenant(id="acme")], log=Log(level="error")),
+    ]
+    gateway = Standing()
+    caplog.set_level(logging.INFO)
+    command = serving(monkeypatch, gateway, reload=lambda: answers.pop(0))
+    await until(lambda: len(handlers) == 3 and gateway.life == ["open"])
+    for left in (1, 0):
+        handlers[signal.SIGHUP]()
+        await soon(lambda: len(answers) == left and len(caplog.records) == 2 - left)  # noqa: B023 - awaited right here
+    assert [record.__dict__["fields"] for record in caplog.records] == [
+        {"tenants": 1, "changed": ["tenants", "log.level"], "needs_restart": ["server.port"]},
+        {"tenants": 1, "changed": ["log.level"], "needs_restart": []},
+    ]
+    assert gateway.levels == ["debug", "error"]
+    assert [value(gateway.recorder, "config_reloads_total", result=one) for one in ("refused", "ok")] == [1.0, 1.0]
+    handlers[signal.SIGTERM]()
+    gateway.drained.set()
+    await within(command)
+
+
+# -- under a service manager -------------------------------------------------------------------------------------------
+
+
+async def test_a_service_manager_hears_of_it_all(
+    monkeypatch: pytest.MonkeyPatch, handlers: Handlers, tmp_path: Path
+) -> None:
+    """Ready when it serves, reloading and ready again, stopping; who is too late for the watchdog says where."""
+    manager = Manager(str(tmp_path / "notify"))
+    enabled: list[bool] = []
+    monkeypatch.setattr(running.faulthandler, "enable", lambda: enabled.append(True))
+    gateway = Standing()
+    environ = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "100000000"}
+    command = serving(monkeypatch, gateway, environ=environ)
+    heard: list[dict[str, str]] = []
+
+    def said(name: str, count: int = 1) -> bool:
+        heard.extend(manager.heard())
+        return sum(name in word for word in heard) >= count
+
+    await soon(lambda: said("READY") and said("WATCHDOG"))
+    (ready,) = [word for word in heard if "READY" in word]
+    assert ready["STATUS"] == "serving: 1 streams run, 5 listeners, 4 connections"
+    assert enabled == [True]
+    handlers[signal.SIGHUP]()
+    await soon(lambda: said("RELOADING") and said("READY", 2))
+    handlers[signal.SIGTERM]()
+    await soon(lambda: said("STOPPING"))
+    words = [next(iter(word)) for word in heard if "WATCHDOG" not in word]
+    assert words == ["READY", "RELOADING", "READY", "STOPPING"]
+    gateway.drained.set()
+    await within(command)
+    manager.close()
+
+
+async def test_sockets_of_a_service_manager_are_the_port(monkeypatch: pytest.MonkeyPatch, handlers: Handlers) -> None:
+    """They are handed on, and nothing is bound in their place."""
+    given = [socket.socket()]
+    monkeypatch.setattr(running, "activated", lambda environ: given if environ == {"LISTEN_FDS": "1"} else [])
+    gateway = Standing()
+    command = serving(monkeypatch, gateway, environ={"LISTEN_FDS": "1"})
+    await until(lambda: gateway.life == ["open"])
+    assert gateway.sockets is given
+    handlers[signal.SIGTERM]()
+    gateway.drained.set()
+    await within(command)
+    given[0].close()
 
 
 # -- under a supervisor ----------------------------------------------------------------------------------------------
@@ -255,6 +355,7 @@ async def test_a_worker_speaks_to_its_supervisor_alone(
         b'{"said":"leaving"}',
     ]
     assert b"wavegate_build_info" in words[2]
+    assert b"wavegate_cluster_nodes 7.0" in words[2], "as of the very end"
     # It has taken its share, which makes its internal port a free one of the loopback.
     assert gateway.config.server.internal_port == 0
     ours.close()

@@ -45,10 +45,25 @@ def test_marks() -> None:
     secret = {path for path, key in ALL if key.secret}
     assert secret == {
         "server.ticket_secret_file",
+        "server.tls_key_file",
+        "server.tls_passphrase_file",
         "upstream.api_key_file",
         "tenants.keys",
         "quota.store",
         "cluster.redis_url",
+    }
+
+
+def test_what_a_running_gateway_takes_up_is_marked() -> None:
+    """Tenants and what is in front of the gateway; all else holds until the next start."""
+    assert {path for path, key in ALL if key.live} == {
+        "server.tls_certificate_file",
+        "server.tls_key_file",
+        "server.tls_passphrase_file",
+        "server.trusted_proxies",
+        "server.proxy_headers",
+        "tenants",
+        "log.level",
     }
 
 

@@ -239,3 +239,10 @@ def test_a_ticket_is_welcome_in_the_gateways_own_pages() -> None:
         with pytest.raises(AccessError) as refused:
             tenants.visitor(given, origin="https://evil.example", host=host)
         assert refused.value.code == "origin_forbidden"
+
+
+def test_credentials_do_not_show_themselves() -> None:
+    """Neither a key nor a ticket is in what a log or a traceback might say of them."""
+    for given in (Credentials(key="wg_secret"), Credentials(ticket="wt_secret")):
+        assert "secret" not in repr(given)
+        assert "secret" not in f"{given}"

@@ -31,7 +31,8 @@ CONFIG = Config(server=Server(ping_interval=20.0, ping_timeout=40.0), relay=Rela
 class Guest:
     """A session, as far as its end goes: keeps what it is told, and does `then` when it is closed."""
 
-    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, then: Callable[[], None] = lambda: None, *, idle: bool = True) -> None:
+        self.idle = idle
         self.told: list[tuple[float, float]] = []
         self.closed: list[WavegateError] = []
         self._then = then
@@ -334,14 +335,34 @@ async def test_a_clock_that_stands_is_no_negative_lag(monkeypatch: pytest.Monkey
 async def test_everybody_is_told_to_come_back_at_a_moment_of_its_own() -> None:
     """Each session hears the time that is left and its own time to return; a player has no ear for it."""
     connections, _, clock = registry(None, 0.3, 1.7)
-    guests = [Guest(), Guest()]
-    connections.add(plain(clock)[0])
+    guests, player = [Guest(), Guest()], plain(clock)[0]
+    connections.add(player)
     for guest in guests:
         connections.add(plain(clock)[0], session(guest))
-    assert not connections.draining
-    connections.go_away(30.0)
-    assert connections.draining
-    assert [guest.told for guest in guests] == [[(30.0, 0.3)], [(30.0, 1.7)]]
+    assert len(connections.sessions()) == 2
+    for seconds, connection in zip((30.0, 20.0), connections.sessions(), strict=True):
+        connections.go_away(connection, seconds)
+    connections.go_away(player, 30.0)
+    connections.go_away(plain(clock)[0], 30.0)
+    assert [guest.told for guest in guests] == [[(30.0, 0.3)], [(20.0, 1.7)]]
+
+
+async def test_who_has_nothing_to_hear_is_sent_elsewhere() -> None:
+    """With a time to come back; who hears something stays, and so does a player, until they are sent away as well."""
+    connections, _, clock = registry(None, 0.3, 1.7)
+    idle, hearing, (player, wire) = Guest(), Guest(idle=False), plain(clock)
+    connections.add(player)
+    for guest in (idle, hearing):
+        connections.add(plain(clock)[0], session(guest))
+    for connection in connections:
+        connections.release(connection)
+    assert [(error.code, error.retry_after) for error in idle.closed] == [("going_away", 0.3)]
+    assert (hearing.closed, wire.aborted.is_set()) == ([], False)
+    for connection in connections.sessions()[1:]:
+        connections.send_away(connection)
+    connections.send_away(player)
+    assert [error.retry_after for error in hearing.closed] == [1.7]
+    assert wire.aborted.is_set()
 
 
 async def test_the_default_jitter_spreads_over_two_seconds() -> None:
@@ -350,7 +371,8 @@ async def test_the_default_jitter_spreads_over_two_seconds() -> None:
     guests = [Guest() for _ in range(20)]
     for guest in guests:
         connections.add(plain(Clock())[0], session(guest))
-    connections.go_away(1.0)
+    for connection in connections.sessions():
+        connections.go_away(connection, 1.0)
     times = {guest.told[0][1] for guest in guests}
     assert len(times) > 1
     assert all(0.1 <= time <= 2.0 for time in times)

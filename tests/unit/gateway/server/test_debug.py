@@ -101,6 +101,7 @@ async def test_a_row_tells_all_that_there_is_to_know() -> None:
             "owned": True,
             "listeners": 3,
             "listeners_by_transport": {"pipe": 3},
+            "silent": None,
             "retained_bytes": stream.retained_bytes,
             "error": None,
         }
@@ -154,6 +155,18 @@ async def test_a_stream_that_waits_and_is_tried_again() -> None:
         (_, line, *_) = await there.table()
         assert "waits as 2 try 3" in line
         assert "0.0/240 s" in line
+
+
+async def test_a_stream_that_should_sound_and_does_not() -> None:
+    """How it is silent."""
+    async with desk(AudioDelta(AUDIO), asyncio.Event()) as there:
+        stream = await there.stream()
+        await soon(lambda: stream.native.end > 0)
+        stream.silence.kind = "still"
+        (row,) = (await there.rows())["streams"]
+        assert row["silent"] == "still"
+        (_, line, *_) = await there.table()
+        assert " still " in line
 
 
 @pytest.mark.parametrize("failed", [True, False])

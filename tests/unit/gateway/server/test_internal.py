@@ -70,3 +70,24 @@ async def test_an_unready_gateway_is_alive_and_says_why() -> None:
         reasons.clear()
         async with http.get("/readyz") as response:
             assert response.status == 200
+
+
+async def test_what_nobody_has_told_is_looked_at_first() -> None:
+    """Each time that somebody asks for the metrics, and for nothing else."""
+    recorder = Recorder()
+    looks: list[str] = []
+
+    def look() -> None:
+        looks.append("looked")
+        recorder.cluster_nodes(len(looks))
+
+    async with (
+        served(*Internal(recorder, list, look).routes()) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=aiohttp.ClientTimeout(20)) as http,
+    ):
+        for number in (1, 2):
+            async with http.get("/metrics") as response:
+                assert f"wavegate_cluster_nodes {float(number)}\n" in await response.text()
+            async with http.get("/readyz") as response:
+                assert response.status == 200
+    assert len(looks) == 2

@@ -20,6 +20,7 @@ from gateway.server.progressive import MOST_SAID, AudioConnection, PartConnectio
 from metrics.recorder import Recorder
 from tests.support.relay import DETAILS, RENDITION, TENANT, Clock, grow, new_channel, open_channel
 from tests.support.server import Wire, dechunked
+from tests.support.verbs import value
 
 PRINCIPAL = Principal(TENANT, "k")
 
@@ -258,3 +259,17 @@ async def test_a_part_without_an_end_is_followed_to_the_end_of_the_song() -> Non
     connection.ended(outcome())
     assert wire.written == b"1\r\n4\r\n2\r\n56\r\n0\r\n\r\n"
     assert whole.wire(frames.chunked) is whole.wire(frames.chunked)
+
+
+async def test_what_is_cut_off_a_part_was_not_sent() -> None:
+    """Bytes before and behind the part count for nobody; who has all of it has heard it to the end."""
+    recorder = Recorder()
+    channel = open_channel(recorder=recorder)
+    grow(channel, 4)
+    connection, wire, gone = part(150, 100)
+    heard(connection, channel)
+    assert len(b"".join([wire.written])) == 100
+    assert (gone, connection.parting) == (["gone"], "completed")
+    channel.flush_tallies()
+    assert channel.egress == 100
+    assert value(recorder, "egress_bytes_total", transport="http", codec="mp3") == 100.0

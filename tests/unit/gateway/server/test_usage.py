@@ -288,5 +288,5 @@ async def test_whoever_leaves_in_the_middle_is_no_fault(caplog: pytest.LogCaptur
         place.books.before = leave
         with caplog.at_level(logging.DEBUG, "wavegate.usage"), pytest.raises(aiohttp.ClientError):
             await place.table()
-        await soon(lambda: any("has gone" in record.getMessage() for record in caplog.records))
+        await soon(lambda: any(record.getMessage() == "usage.left" for record in caplog.records))
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]

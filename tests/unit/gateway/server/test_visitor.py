@@ -242,5 +242,5 @@ async def test_a_bill_that_cannot_be_corrected_stays(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         await purchase.settle(1.0)
     (record,) = caplog.records
-    assert record.__dict__["fields"] == {"ticket": place.ticket.name, "taken": 100.0}
+    assert record.__dict__["fields"] == {"ticket": place.ticket.name, "taken_seconds": 100.0}
     await refused_with("quota_exceeded", visitor.buy(1.0))

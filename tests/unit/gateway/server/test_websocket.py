@@ -5,6 +5,7 @@ It must not know what messages mean.
 """
 
 import asyncio
+import tracemalloc
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -27,7 +28,8 @@ class Heard:
     def received(self, text: bytes) -> None:
         self.texts.append(text)
 
-    def received_binary(self) -> None:
+    def received_binary(self, data: bytes) -> None:
+        del data
         self.binaries += 1
 
     def closed(self, code: int) -> None:
@@ -85,6 +87,57 @@ async def test_a_fragmented_binary_message_stays_binary() -> None:
     line.browser.send_text(b"then text")
     line.deliver()
     assert (heard.binaries, heard.texts) == (1, [b"then text"])
+
+
+async def test_a_pong_goes_before_the_answer_to_what_ended_behind_its_ping() -> None:
+    """In one slice: the message is whole behind the ping, and its answer is said behind the pong."""
+    line, heard = conversing()
+    line.browser.send_text(b"frag", fin=False)
+    line.browser.send_ping(b"?")
+    line.browser.send_continuation(b"ment", fin=True)
+    answer = heard.received
+
+    def received(text: bytes) -> None:
+        answer(text)
+        line.connection.write(text_message(text))
+
+    heard.received = received  # type: ignore[method-assign]  # one that answers
+    line.deliver()
+    assert [(frame.opcode, bytes(frame.data)) for frame in line.heard()] == [
+        (Opcode.PONG, b"?"),
+        (Opcode.TEXT, b"fragment"),
+    ]
+
+
+async def test_a_message_is_answered_before_the_goodbye_behind_it() -> None:
+    """In one slice: a message and a close; the message is told, and nothing is said behind our goodbye."""
+    line, heard = conversing()
+    line.browser.send_text(b"last words")
+    line.browser.send_close(1000)
+    line.deliver()
+    assert heard.texts == [b"last words"]
+    assert [frame.opcode for frame in line.heard()] == [Opcode.CLOSE]
+    assert line.wire.ended
+
+
+async def test_empty_fragments_leave_nothing_behind() -> None:
+    """However many there are: who sends them for hours takes no memory."""
+    line, heard = conversing()
+    empty = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+    line.connection.data_received(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True))
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            line.connection.data_received(empty * 500)
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            line.connection.data_received(empty * 500)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20_000
+    line.connection.data_received(Frame(Opcode.CONT, b"end").serialize(mask=True))
+    assert heard.texts == [b"end"]
 
 
 OFFENCES = [

@@ -6,10 +6,12 @@ it is left. It must not know a gateway: whole ones are tried in tests/integratio
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,6 +21,7 @@ from gateway.config.schema import Config, Server
 from gateway.errors import StartError
 from gateway.workers import command
 from gateway.workers.command import announce, listening, supervise
+from tests.support.manager import Manager
 from tests.support.relay import until, within
 from tests.support.server import soon
 
@@ -141,6 +144,33 @@ async def test_a_hangup_reaches_all(two: Running, handlers: Handlers) -> None:
     async with asyncio.timeout(20.0):
         while await two.metric("wavegate_upstream_retries_total") < 2:
             pass
+
+
+async def test_a_service_manager_hears_of_the_supervisor(
+    monkeypatch: pytest.MonkeyPatch, handlers: Handlers, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Ready when a worker serves, reloading and ready, stopping; of no worker it hears."""
+    manager = Manager(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.name)
+    running = await started(monkeypatch, capfd)
+    (ready,) = manager.heard()
+    assert (ready["READY"], ready["MAINPID"]) == ("1", str(os.getpid()))
+    assert re.fullmatch(r"serving: [12] of 2 workers", ready["STATUS"])
+    handlers[signal.SIGHUP]()
+    assert [next(iter(word)) for word in manager.heard()] == ["RELOADING", "READY"]
+    handlers[signal.SIGTERM]()
+    assert await within(asyncio.shield(running.task)) == 0
+    assert [next(iter(word)) for word in manager.heard()] == ["STOPPING"]
+    manager.close()
+
+
+def test_sockets_of_a_service_manager_are_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is bound in their place."""
+    given = [socket.create_server(("127.0.0.1", 0))]
+    monkeypatch.setattr(command, "activated", lambda environ: given if environ == {"LISTEN_FDS": "1"} else [])
+    doors = listening(CONFIG, environ={"LISTEN_FDS": "1"})
+    assert doors.take(1) == given
+    doors.close()
 
 
 async def test_a_second_signal_stops_what_drains(

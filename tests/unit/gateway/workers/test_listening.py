@@ -77,6 +77,19 @@ def test_a_place_that_is_released_is_the_others(doors: Listening) -> None:
         line.close()
 
 
+def test_sockets_of_somebody_else_are_all_places() -> None:
+    """Each place has all of them, a release lets none go, and the close all."""
+    given = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    doors = Listening.adopted(given)
+    assert doors.port == given[0].getsockname()[1]
+    assert doors.take(1) == doors.take(2) == given
+    doors.release(1)
+    assert doors.take(1) == given
+    call(doors.port)[0].close()
+    doors.close()
+    assert [one.fileno() for one in given] == [-1, -1]
+
+
 def test_a_port_is_not_shared_with_strangers(doors: Listening) -> None:
     """Another gateway of the same user is told that the port is taken, though the kernel would let it in."""
     doors.take(0)[0].listen(1)

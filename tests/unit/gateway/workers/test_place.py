@@ -143,8 +143,8 @@ async def test_a_start_that_fails_is_tried_again(caplog: pytest.LogCaptureFixtur
     await soon(lambda: scene.place.worker is not None)
     assert scene.started[-2].told == ["SIGKILL"]
     assert [round(wait, 3) for wait in scene.waits[:3]] == [0.1, 0.2, 0.4]
-    assert "worker not started" in caplog.text
-    assert "worker not ready" in caplog.text
+    assert "worker.not_started" in caplog.text
+    assert "worker.not_ready" in caplog.text
     await scene.close()
 
 

@@ -29,6 +29,12 @@ def test_the_machine_is_divided() -> None:
     assert found.workers == 3
 
 
+def test_the_balancers_time_is_the_supervisors() -> None:
+    """A worker that is replaced need not give it."""
+    assert of(2, drain_delay=5.0, drain_timeout=7.0).server.drain_delay == 0.0
+    assert of(2, drain_delay=5.0, drain_timeout=7.0).server.drain_timeout == 7.0
+
+
 def test_no_limit_stays_none() -> None:
     """0 is none, of either; where no memory is told, there is no mark."""
     found = of(3, max_connections=0, max_memory_bytes=0).server

@@ -21,7 +21,14 @@ from tests.support.workers import FakeWorker
 class Scene:
     """A supervisor of two places, all of whose workers a test holds in `workers`, in the order of their starts."""
 
-    def __init__(self, *, leave_seconds: float = 20.0, stop_seconds: float = 20.0, ready: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        leave_seconds: float = 20.0,
+        stop_seconds: float = 20.0,
+        delay_seconds: float = 0.0,
+        ready: bool = True,
+    ) -> None:
         self.workers: list[FakeWorker] = []
         self.life: list[str] = []
         self.ready = ready
@@ -41,6 +48,7 @@ class Scene:
             gone=lambda worker: self.life.append(f"gone {worker.number}"),
             leave_seconds=leave_seconds,
             stop_seconds=stop_seconds,
+            delay_seconds=delay_seconds,
         )
         self.task = asyncio.create_task(self.supervisor.run())
 
@@ -100,6 +108,37 @@ async def test_the_second_signal_stops_the_third_kills(scene: Scene) -> None:
     assert all(worker.told[-1] == "SIGKILL" for worker in scene.workers)
 
 
+async def test_a_balancer_gets_its_time() -> None:
+    """All serve on, and who dies is followed, but nobody is told to come; then they drain, and it is a success."""
+    scene = Scene(delay_seconds=0.3)
+    await scene.serving()
+    began = asyncio.get_running_loop().time()
+    scene.supervisor.signalled()
+    assert scene.supervisor.stopping
+    scene.workers[0].end(1)
+    await soon(lambda: len(scene.workers) == 3)
+    assert not any(worker.told for worker in scene.workers)
+    await soon(lambda: all(worker.told == ["SIGTERM"] for worker in scene.workers[1:]))
+    assert asyncio.get_running_loop().time() - began >= 0.3
+    for worker in scene.workers:
+        worker.end()
+    assert await scene.over() == DONE
+
+
+async def test_a_second_signal_takes_that_time() -> None:
+    """Nobody waits any more."""
+    scene = Scene(delay_seconds=3600.0)
+    await scene.serving()
+    scene.supervisor.signalled()
+    await asyncio.sleep(0)
+    assert not any(worker.told for worker in scene.workers)
+    scene.supervisor.signalled()
+    await soon(lambda: all(worker.told[-1:] == ["SIGTERM"] for worker in scene.workers))
+    for worker in scene.workers:
+        worker.end()
+    assert await scene.over() == DONE
+
+
 @pytest.mark.parametrize(("leave_seconds", "stop_seconds", "signals"), [(0.02, 20.0, 1), (20.0, 0.02, 2)])
 async def test_who_does_not_end_is_killed(leave_seconds: float, stop_seconds: float, signals: int) -> None:
     """After its time to drain, or after a shorter one when all is to stop at once."""
@@ -118,7 +157,7 @@ async def test_who_dies_is_followed_and_watched(scene: Scene, caplog: pytest.Log
     await soon(lambda: len(scene.workers) == 3 and scene.supervisor.serving[0] is scene.workers[2])
     assert scene.life[1:] == ["gone 1", "died"]
     assert set(scene.supervisor.workers) == set(scene.workers[1:])
-    assert "worker ended" in caplog.text
+    assert "worker.ended" in caplog.text
 
 
 async def test_a_restart_goes_from_place_to_place(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,7 +171,7 @@ async def test_a_restart_goes_from_place_to_place(scene: Scene, caplog: pytest.L
     first.end()
     await soon(lambda: second.told == ["SIGTERM"])
     second.end()
-    await soon(lambda: "restart done" in caplog.text)
+    await soon(lambda: "restart.done" in caplog.text)
     assert list(scene.supervisor.serving) == scene.workers[2:]
     scene.supervisor.restart()
     await soon(lambda: scene.workers[2].told == ["SIGTERM"])
@@ -143,7 +182,7 @@ async def test_a_restart_that_fails_ends(scene: Scene, caplog: pytest.LogCapture
     scene.fit = False
     before = list(scene.supervisor.serving)
     scene.supervisor.restart()
-    await soon(lambda: "restart ended early" in caplog.text)
+    await soon(lambda: "restart.broke_off" in caplog.text)
     assert scene.supervisor.serving == before
     assert len(scene.workers) == 3
     scene.workers[2].end()

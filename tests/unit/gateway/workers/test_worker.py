@@ -156,6 +156,7 @@ async def test_a_child_that_keeps_the_line_open_does_not_hide_an_end(monkeypatch
 def test_a_workers_command_line_holds_no_secret() -> None:
     """Flags only; the packages are found where ours are, the rest of the environment goes along."""
     assert command(["--port", "0"])[1:] == ["-P", "-m", "gateway", "serve", "--port", "0"]
-    given = environment({"DASHSCOPE_API_KEY": "sk-x", "PYTHONPATH": "elsewhere"})
+    given = environment({"DASHSCOPE_API_KEY": "sk-x", "PYTHONPATH": "elsewhere", "NOTIFY_SOCKET": "/run/notify"})
+    assert "NOTIFY_SOCKET" not in given
     assert given["DASHSCOPE_API_KEY"] == "sk-x"
     assert sys.path[-1] in given["PYTHONPATH"]
