@@ -11,21 +11,21 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from aiohttp import web
 
 from gateway import __version__
 from gateway.cluster.cluster import RedisCluster
-from gateway.config.schema import Config, Tenant
-from gateway.config.secret import key_hash
+from gateway.config.demo import DEMO_KEY, DEMO_SPEED, demo_config
+from gateway.config.schema import Config
 from gateway.encoding.clips import ClipPool
 from gateway.encoding.pool import EncodingPool
 from gateway.errors import ServiceError, StartError
 from gateway.log import event as log_event
+from gateway.log.traces import traces
 from gateway.quota.ledger import Ledger
+from gateway.quota.metered import MeteredLedger
 from gateway.quota.opening import ledger_at
 from gateway.quota.policy import Rules
 from gateway.quota.prices import Price, Prices
@@ -34,20 +34,25 @@ from gateway.quota.uses_redis import RedisUses
 from gateway.quota.uses_sqlite import SqliteUses
 from gateway.redis.connection import Redis
 from gateway.relay.hub import Hub
+from gateway.server import requests
 from gateway.server.admission import MEMORY_SHARE, Admission, capacity, files_for
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.callers import Callers
+from gateway.server.certificates import Certificates, Files
 from gateway.server.clip import ClipDoor
 from gateway.server.connections import Connections
 from gateway.server.cors import Cors
 from gateway.server.debug import DebugDoor
+from gateway.server.drain import Drain
+from gateway.server.forwarding import Forwarding
+from gateway.server.gauges import Gauges
 from gateway.server.hls.door import HlsDoor
 from gateway.server.hls.sessions import Playbacks
 from gateway.server.internal import Internal
 from gateway.server.malformed import in_our_words
 from gateway.server.pages import Pages, read_pages
-from gateway.server.port import Port
+from gateway.server.port import Addresses, Port, url
 from gateway.server.quotanews import QuotaNews
 from gateway.server.reception import Reception
 from gateway.server.repeats import Repeats
@@ -74,33 +79,10 @@ from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.app")
 
-DEMO_KEY = "demo"
-# The built-in simulator sings this many times faster than real time, so that a visitor need not wait for the end.
-DEMO_SPEED = 3.0
 # Over which a song fades out whose budget ends.
 FADE_SECONDS = 3.0
 # How long sockets have for their closing handshakes once everything else has ended.
 GOODBYE_SECONDS = 2.0
-
-
-def demo_config(config: Config, simulator_url: str) -> Config:
-    """The configuration of a demo: loopback only, the simulator as the provider, tenant `demo` with the key `demo`."""
-    server = msgspec.structs.replace(config.server, host="127.0.0.1", internal_host="127.0.0.1")
-    upstream = msgspec.structs.replace(
-        config.upstream, base_url=simulator_url, workspace_id=None, api_key_file=None, audio_hosts=["127.0.0.1:*"]
-    )
-    quota = msgspec.structs.replace(config.quota, store="memory:")
-    others = [tenant for tenant in config.tenants if tenant.id != "demo"]
-    demo = Tenant(id="demo", keys=[key_hash(DEMO_KEY)])
-    return msgspec.structs.replace(config, server=server, upstream=upstream, quota=quota, tenants=[*others, demo])
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where a running gateway answers, as URLs without a trailing slash."""
-
-    public: str
-    internal: str
 
 
 class Gateway:
@@ -129,7 +111,9 @@ class Gateway:
         self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
         self.connections = Connections(config, self.recorder, time.monotonic)
         self.callers = Callers(config.server.handshake_timeout, self.recorder, time.monotonic)
+        self.gauges: Gauges
         self.port: Port
+        self.drainage: Drain
         self.admission: Admission
         self.governor: Governor
         self.hub: Hub
@@ -137,6 +121,8 @@ class Gateway:
         self.cluster: RedisCluster | None = None
         self._seats: Seats[ClientSession]
         self._playbacks: Playbacks
+        self._certificates: Certificates | None = None
+        self._forwarding = Forwarding(config.server.trusted_proxies, config.server.proxy_headers)
         self.addresses: Addresses
 
     async def __aenter__(self) -> "Gateway":
@@ -147,6 +133,7 @@ class Gateway:
 
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
+        log_event(logger, "gateway.stopped")
 
     async def _build(self, stack: AsyncExitStack) -> None:
         config, key = self._config, self._provider_key
@@ -193,6 +180,7 @@ class Gateway:
             transcode=config.transcode,
             on_money=news.changed,
             cluster=cluster,
+            traces=await stack.enter_async_context(traces(config.log.traces_endpoint, __version__)),
         )
         if cluster is not None and self.hub.neighbours is not None:
             for kind, handler in self.hub.neighbours.handlers.items():
@@ -203,7 +191,7 @@ class Gateway:
         keeper = tasks.create_task(self.connections.run(), name="connections")
         stack.callback(keeper.cancel)
         self.admission = await self._admission()
-        self.port = Port(self.callers, self.admission, time.monotonic)
+        self.port = await self._port(tasks, stack)
         porter = tasks.create_task(self.port.run(), name="port")
         stack.callback(porter.cancel)
         repeats = Repeats(self.hub, ledger)
@@ -219,11 +207,13 @@ class Gateway:
             news.changed,
         )
         cors = Cors(tenants)
-        audio = AudioDoor(self.hub, self.connections, time.monotonic, cors.granted)
+        granted = requests.with_id(cors.granted)
+        audio = AudioDoor(self.hub, self.connections, time.monotonic, granted)
         clip = ClipDoor(await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
-        public = web.Application(middlewares=[cors.middleware, errors], client_max_size=config.server.max_message_bytes)
-        public.on_response_prepare.append(in_our_words)
+        middlewares = [self._forwarding.middleware, requests.lines, cors.middleware, errors]
+        public = web.Application(middlewares=middlewares, client_max_size=config.server.max_message_bytes)
+        public.on_response_prepare.extend([in_our_words, requests.named])
         public.add_routes([web.get("/v1/ws", websocket.handle)])
         usage = UsageDoor(ledger)
         reception = Reception(self.hub, tenants)
@@ -236,23 +226,40 @@ class Gateway:
         stack.callback(counter.cancel)
         public.add_routes(hls.routes())
         speech = SpeechDoor(
-            self.hub, tenants, reception, config, repeats, self.connections, self.admission, tasks, cors.granted
+            self.hub, tenants, reception, config, repeats, self.connections, self.admission, tasks, granted
         )
         public.add_routes(speech.routes())
         pages = await asyncio.to_thread(read_pages)
         public.add_routes(Specs(await asyncio.to_thread(read_specs), pages["docs.html"]).routes())
         public.add_routes(Pages(pages, DEMO_KEY if self._demo else None, tenants).routes())
+        self.gauges = Gauges(
+            self.recorder, self._unready, self.connections, self.callers, self.governor, encodings, cluster
+        )
         internal = web.Application(middlewares=[errors])
-        internal.add_routes(Internal(self.recorder, self._unready).routes())
+        internal.add_routes(Internal(self.recorder, self._unready, self.gauges.look).routes())
         internal.add_routes(DebugDoor(self.hub).routes())
         server = config.server
+        self.drainage = Drain(
+            self.port,
+            self.callers,
+            self.connections,
+            self._playbacks,
+            self.hub,
+            delay=server.drain_delay,
+            window=server.drain_timeout,
+            elsewhere=lambda: cluster is not None and bool(cluster.peers),
+            now=time.monotonic,
+        )
+        public.on_response_prepare.append(self.drainage.part)
         runner = await self._runner(stack, public)
         assert runner.server is not None
         stack.callback(self.port.close)
         bound = await self.port.listen(runner.server, server.host, server.port, self._sockets)
         runner = await self._runner(stack, internal)
         await web.TCPSite(runner, server.internal_host, server.internal_port).start()
-        self.addresses = Addresses(_url(server.host, bound), _url(server.internal_host, runner.addresses[0][1]))
+        public_url = url(server.host, bound, tls=self._certificates is not None)
+        self.addresses = Addresses(public_url, url(server.internal_host, runner.addresses[0][1]))
+        log_event(logger, "gateway.ready", public=self.addresses.public, internal=self.addresses.internal)
 
     @property
     def _alone(self) -> bool:
@@ -265,7 +272,7 @@ class Gateway:
         if url is None:
             return None
         try:
-            redis = await stack.enter_async_context(Redis(url))
+            redis = await stack.enter_async_context(Redis(url, took=self.recorder.redis_command))
             if not self._alone:
                 await redis.call("PING")
         except ValueError:
@@ -298,7 +305,8 @@ class Gateway:
         quota = self._config.quota
         prices = {model: Price(price.per_second, price.per_character) for model, price in quota.prices.items()}
         rules = Rules(quota.lease_seconds, quota.estimate_seconds, quota.minimum_seconds)
-        ledger = ledger_at(self._store, tenants.limits, rules, Prices(prices), alone=self._alone)
+        kept = ledger_at(self._store, tenants.limits, rules, Prices(prices), alone=self._alone)
+        ledger = MeteredLedger(kept, self.recorder)
         try:
             await ledger.open()
         except ServiceError as error:
@@ -334,12 +342,23 @@ class Gateway:
         if memory is None:
             limit = await asyncio.to_thread(memory_limit)
             memory = int(MEMORY_SHARE * limit) if limit is not None else 0
-        log_event(logger, "room", connections=connections, memory_bytes=memory)
+        log_event(logger, "gateway.room", connections=connections, memory_bytes=memory)
+        self.recorder.memory_mark(memory)
         return Admission(connections, memory, self._occupied, self._resident, self.recorder, time.monotonic)
 
+    async def _port(self, tasks: asyncio.TaskGroup, stack: AsyncExitStack) -> Port:
+        """With what stands before the HTTP server, where something does. Raises StartError."""
+        certificates = self._certificates = await Certificates.opened(self._config.server, self.recorder.certificate)
+        if certificates is not None:
+            watcher = tasks.create_task(certificates.run(), name="certificates")
+            stack.callback(watcher.cancel)
+        believed = self._forwarding.believed if self._config.server.proxy_protocol else None
+        context = certificates.current if certificates is not None else None
+        return Port(self.callers, self.admission, time.monotonic, context, believed)
+
     def _occupied(self) -> int:
-        """Connections at the public port: those that were taken over, and those that are still the HTTP server's."""
-        return len(self.connections) + len(self.callers)
+        """Connections at the public port: those that were taken over, those of the HTTP server, and those before it."""
+        return len(self.connections) + len(self.callers) + self.port.at_threshold
 
     async def _runner(self, stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_SECONDS)
@@ -348,29 +367,29 @@ class Gateway:
         return runner
 
     def reload(self, config: Config) -> None:
-        """Takes tenants, keys and limits from this configuration, and nothing else.
+        """Takes tenants, keys, limits and proxies from this configuration, and nothing else.
 
         They hold from the next check on; who came with a key that is gone is sent away.
         """
+        self._forwarding.replace(config.server.trusted_proxies, config.server.proxy_headers)
         self._tenants.replace(demo_config(config, "").tenants if self._demo else config.tenants)
         for session in self._seats.everybody():
             session.recheck()
         self.connections.recheck(self._tenants.holds)
         self._playbacks.recheck()
 
+    async def renew(self, config: Config) -> bool:
+        """Takes the certificate from where this configuration says; False where it cannot be used."""
+        files = Files.of(config.server)
+        return self._certificates is None or files is None or await self._certificates.reload(files)
+
     async def drain(self) -> None:
-        """Takes nothing new, tells every session, and gives running streams their time to end."""
-        self.port.stop()
-        seconds = self._config.server.drain_timeout
-        self.connections.go_away(seconds)
-        await self.hub.drain(seconds)
+        """Takes nothing new, tells every session, and gives what runs and whoever hears their time to end."""
+        log_event(logger, "gateway.draining", streams=self.hub.running, connections=len(self.connections))
+        await self.drainage.run()
 
     def _unready(self) -> list[str]:
         trouble = self.governor.trouble()
-        draining = ["draining"] * self.connections.draining
+        draining = ["draining"] * self.drainage.began
         away = ["redis away"] * (self.cluster is not None and not self.cluster.ready)
         return [*draining, *away, *self.admission.full(), *([trouble] if trouble else [])]
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -91,14 +91,14 @@ def _serve(options: argparse.Namespace) -> int:
     loaded = load(options.config, os.environ, overrides)
     config, key = loaded.config, os.environ.get(KEY_VARIABLE) or None
     secrets = _provider_secrets(config, key, demo=options.demo)
-    log.configure(config.log.level, config.log.format, secrets=secrets)
+    log.configure(config.log.level, config.log.format, secrets=secrets, prompts=config.log.prompts)
     # Imported here so that `wavegate keys new` does not wait for codecs and an HTTP server.
     from gateway.workers.link import Link
 
     link = Link.inherited(os.environ)
     if link is None:
         for warning in loaded.warnings:
-            logging.getLogger("wavegate").warning("%s", warning)
+            log.event(logging.getLogger("wavegate"), "config.odd", reason=warning)
         if config.server.workers > 1:
             return _supervise(config, options)
     from gateway.running import serve

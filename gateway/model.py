@@ -138,10 +138,14 @@ GenerationRequest = SongRequest | SpeechRequest
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider has begun; `request_id` is its own name for the generation, `simulated` that nothing is paid for."""
+    """The provider has begun; `request_id` is its own name for the generation, `simulated` that nothing is paid for.
+
+    `waited_seconds` is how long it had waited for its turns by then.
+    """
 
     request_id: str
     simulated: bool = False
+    waited_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

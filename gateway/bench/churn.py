@@ -7,7 +7,6 @@ against him. It must not know how listeners behave.
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
@@ -16,7 +15,7 @@ from gateway.bench import runner
 from gateway.bench.benches import Order
 from gateway.bench.crowd.mayhem import CHURN
 from gateway.bench.crowd.orders import Found
-from gateway.bench.gathering import FIRST, faults, files
+from gateway.bench.gathering import FIRST, faults, files, gauge
 from gateway.bench.report import Row
 from gateway.bench.runner import Tell
 from gateway.bench.stage import Crowd, Server, Stage, crowd, prompt, server, stage
@@ -135,12 +134,6 @@ async def _rest(gateway: Server) -> Rest:
         if (not listeners and not songs) or loop.time() > end:
             return Rest(gateway.resident(), listeners, songs)
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-def gauge(metrics: str, name: str) -> float:
-    """The sum of a metric's series."""
-    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", metrics, re.MULTILINE)
-    return sum(map(float, found))
 
 
 def rows(

@@ -34,6 +34,7 @@ def websocket_rows(found: Sequence[Sequence[Sitting]]) -> list[Row]:
         *rows,
         Row("dearest by cheapest number", max(levels) / min(levels), "x", FLAT, "flat, if the number does not matter"),
         right([sitting for sittings in found for sitting in sittings]),
+        counted([sitting for sittings in found for sitting in sittings]),
         Row(
             f"a chunk to all {number}",
             slowest * 1e3,
@@ -53,6 +54,7 @@ def http_rows(found: Sequence[Sequence[Sitting]]) -> list[Row]:
         cost("a KiB over HTTP", found[1], kib_us),
         ratio("HTTP by WebSocket", found[1], found[0], kib_us, ALIKE),
         right([*found[0], *found[1]]),
+        counted([*found[0], *found[1]]),
     ]
 
 
@@ -64,6 +66,7 @@ def streams_rows(found: Sequence[Sequence[Sitting]]) -> list[Row]:
         cost(f"a frame, {many.streams} streams", found[1], frame_us),
         ratio("many streams by one", found[1], found[0], frame_us, STREAMS_ALIKE),
         right([*found[0], *found[1]]),
+        counted([*found[0], *found[1]]),
     ]
 
 
@@ -94,6 +97,13 @@ def right(sittings: Sequence[Sitting]) -> Row:
     heard = sum(sitting.size.listeners for sitting in sittings)
     words = next((sitting.words for sitting in sittings if sitting.words), f"{heard} heard every byte of a song")
     return Row("lost or wrong", wrong, "", 0.0, words, digits=0)
+
+
+def counted(sittings: Sequence[Sitting]) -> Row:
+    """Whether the server's metrics say what the crowd has counted, to the last frame."""
+    wrong = sum(abs(sitting.counted - sitting.heard) for sitting in sittings)
+    heard = sum(sitting.heard for sitting in sittings)
+    return Row("frames miscounted", wrong, "", 0.0, f"the gateway's metrics by the {heard} that came", digits=0)
 
 
 def frame_us(sitting: Sitting) -> float:

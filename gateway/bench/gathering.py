@@ -7,9 +7,10 @@ to its end, where the gateway tells its hash. It must not know which numbers are
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from gateway.bench.benches import BenchError
@@ -46,7 +47,8 @@ class Size:
 class Sitting:
     """What was found. `cpu` is the server's, in seconds as `wall` and what is the crowd's; memory is in bytes.
 
-    `wrong` is how many were not given every byte, or were given one that was wrong, and `words` say what.
+    `wrong` is how many were not given every byte, or were given one that was wrong, and `words` say what. `heard` are
+    all frames that came, in the whole sitting; `counted` those that the server's own metrics say it has written.
     """
 
     size: Size
@@ -59,6 +61,8 @@ class Sitting:
     memory: float
     wrong: int
     words: str
+    heard: int = 0
+    counted: int = 0
 
     @classmethod
     def of(cls, size: Size, found: Found, cpu: float, memory: float, wrong: int, words: str) -> "Sitting":
@@ -161,7 +165,9 @@ async def _sit(
         raise Missing("the song was over before all was counted")
     last = await listeners.end(length + _END_SECONDS)
     wrong, words = mistakes(last, size.listeners)
-    return Sitting.of(size, found, cpu, memory / rest if rest > 0 else 0.0, wrong, words)
+    sitting = Sitting.of(size, found, cpu, memory / rest if rest > 0 else 0.0, wrong, words)
+    heard = sum(group.heard for group in last.groups.values())
+    return replace(sitting, heard=heard, counted=int(gauge(await gateway.metrics(), "wavegate_frames_written_total")))
 
 
 def files(listeners: int) -> int:
@@ -184,6 +190,12 @@ def mistakes(found: Found, listeners: int) -> tuple[int, str]:
     if missing > wrong:
         return missing, f"{missing} did not hear a whole song; {words}"
     return wrong, words
+
+
+def gauge(metrics: str, name: str) -> float:
+    """The sum of a metric's series."""
+    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", metrics, re.MULTILINE)
+    return sum(map(float, found))
 
 
 def typical(sitting: Sitting) -> float:

@@ -84,7 +84,7 @@ def decode(message: bytes | str) -> ServerMessage | Frame | None:
         return _frame(event) if isinstance(event, events.AudioDelta) else event
     except RequestError as error:
         raise Unreadable(error.message) from None
-    except (msgspec.DecodeError, KeyError, ValueError, binascii.Error) as error:
+    except (msgspec.DecodeError, KeyError, ValueError, RecursionError, binascii.Error) as error:
         raise Unreadable(f"The gateway sent a message that cannot be read: {error}.") from None
 
 

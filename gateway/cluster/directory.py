@@ -13,6 +13,7 @@ from itertools import islice
 
 from gateway.cluster.keys import CLAIMS, NODES, OWNERS
 from gateway.errors import ServiceError
+from gateway.log import event
 from gateway.model import StreamId
 from gateway.redis.connection import Redis
 from gateway.redis.script import Script
@@ -105,7 +106,7 @@ class Directory:
                     await self._tell([one for one in part if one in self._owned], take_over=False)
             except Exception as error:
                 if not isinstance(error, ServiceError):
-                    logger.exception("telling what is owned here broke, and is tried again")
+                    event(logger, "cluster.directory_failed", exc_info=True)
                 self._again.set()
                 await asyncio.sleep(PAUSE_SECONDS)
 

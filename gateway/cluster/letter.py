@@ -71,5 +71,5 @@ def read(octets: bytes) -> Letter | None:
     """The letter that these are, or None."""
     try:
         return _decoder.decode(octets)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return None

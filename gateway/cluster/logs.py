@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gateway.log import event
 from gateway.redis.connection import Command
 
 logger = logging.getLogger("wavegate.cluster")
@@ -175,4 +176,4 @@ def _tell(call: Callable[[], None]) -> None:
     try:
         call()
     except Exception:
-        logger.exception("the writer of a log broke")
+        event(logger, "cluster.writer_failed", exc_info=True)

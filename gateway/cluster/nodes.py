@@ -77,7 +77,7 @@ class Nodes:
             try:
                 await self.sign()
             except Exception:
-                logger.exception("a sign of life broke; the next one follows")
+                log_event(logger, "node.sign_failed", exc_info=True)
 
     async def sign(self) -> None:
         """One sign of life, and what comes of it. Raises nothing when Redis is away."""
@@ -108,12 +108,12 @@ class Nodes:
         try:
             return self._says()
         except Exception:
-            logger.exception("what this node says of itself cannot be said")
+            log_event(logger, "node.says_nothing", exc_info=True)
             return b""
 
     def _heard_of(self, living: dict[str, bytes], *, sure: bool) -> None:
         for name in living.keys() - self._peers.keys():
-            log_event(logger, "node came", node=name)
+            log_event(logger, "node.came", node=name)
         if not sure:
             self._peers.update(living)
             return
@@ -125,11 +125,11 @@ class Nodes:
     def left(self, name: str) -> None:
         """That node said that it goes."""
         if self._peers.pop(name, None) is not None:
-            log_event(logger, "node left", node=name)
+            log_event(logger, "node.left", node=name)
 
     def _bury(self, names: Iterable[str]) -> None:
         for name in names:
-            log_event(logger, "node lost", level=logging.WARNING, node=name)
+            log_event(logger, "node.lost", node=name)
             self._lost(name)
 
     def leave(self) -> list[Command]:

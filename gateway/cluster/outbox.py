@@ -17,6 +17,7 @@ from typing import NamedTuple
 from gateway.cluster.keys import inbox_of
 from gateway.cluster.logs import EXPIRY_SECONDS, KEPT_OCTETS, PublishedLog
 from gateway.errors import ServiceError
+from gateway.log import event
 from gateway.redis.connection import Command, Redis
 
 # An inbox that nobody reads holds about so many; the oldest go.
@@ -127,7 +128,7 @@ class Outbox:
                 pause = FIRST_PAUSE
             except Exception as error:
                 if not isinstance(error, ServiceError):
-                    logger.exception("sending to other nodes broke, and goes on")
+                    event(logger, "cluster.sending_failed", exc_info=True)
                 self._failed()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.cluster.letter import Letter, Refusal, read, write
 from gateway.errors import ServiceError, WavegateError
+from gateway.log import event
 
 logger = logging.getLogger("wavegate.cluster")
 
@@ -106,7 +107,7 @@ class Post:
         """One that came."""
         letter = read(octets)
         if letter is None:
-            logger.error("a letter of %d octets cannot be read", len(octets))
+            event(logger, "cluster.letter_unreadable", bytes=len(octets))
         elif not letter.kind:
             # Whoever asked may have stopped waiting.
             if (asked := self._asked.get(letter.number)) is not None and asked[0] == letter.sender:
@@ -129,7 +130,7 @@ class Post:
         except TimeoutError:
             answer = Letter(self._node, "", letter.number, refusal=Refusal.of(_unavailable("has not done it in time")))
         except Exception:
-            logger.exception("a letter of the kind %s could not be answered", letter.kind)
+            event(logger, "cluster.letter_failed", exc_info=True, kind=letter.kind)
             answer = Letter(self._node, "", letter.number, refusal=Refusal.of(_broken()))
         self._answer(letter, answer)
 
@@ -145,7 +146,7 @@ class Post:
         try:
             octets = self._written(answer)
         except ValueError:
-            logger.exception("an answer of the kind %s cannot be sent", letter.kind)
+            event(logger, "cluster.answer_unsent", exc_info=True, kind=letter.kind)
             octets = write(Letter(self._node, "", letter.number, refusal=Refusal.of(_broken())))
         # To have it twice harms nobody, to have it never costs the asker all the time that it has.
         self._send(letter.sender, octets, lambda: None, ANSWER_TRIES)

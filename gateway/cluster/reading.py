@@ -15,6 +15,7 @@ from gateway.cluster.keys import inbox_of, log_of
 from gateway.cluster.logs import FIELD, number_of
 from gateway.cluster.outbox import FIELD as LETTER
 from gateway.errors import ServiceError
+from gateway.log import event
 from gateway.redis.connection import Redis, Value
 
 logger = logging.getLogger("wavegate.cluster")
@@ -104,7 +105,7 @@ class Reading:
             try:
                 following.reader.lost(owner_lost)
             except Exception:
-                logger.exception("the reader of a log broke when it was lost")
+                event(logger, "cluster.reader_failed", exc_info=True)
 
     def lost(self, node: str) -> None:
         """That node is dead."""
@@ -144,7 +145,7 @@ class Reading:
                 pause = FIRST_PAUSE
             except Exception as error:
                 if not isinstance(error, ServiceError):
-                    logger.exception("reading what other nodes write broke, and goes on")
+                    event(logger, "cluster.reading_failed", exc_info=True)
                 # What is gone since then is found before anything is read.
                 self._look_at = 0.0
                 await asyncio.sleep(pause)
@@ -206,7 +207,7 @@ class Reading:
                 try:
                     following.reader.entry(fields[FIELD])
                 except Exception:
-                    logger.exception("the reader of a log broke")
+                    event(logger, "cluster.reader_failed", exc_info=True)
                     self._lose(following, owner_lost=False)
                     return
             if place % TURN_ENTRIES == 0:

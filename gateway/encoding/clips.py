@@ -92,7 +92,7 @@ class ClipPool:
             async with asyncio.timeout(self._timeout):
                 answer, file = await self._answered(Order(edit, form.name, wish, self._longest), song)
         except TimeoutError:
-            event(logger, "clip was not cut in time", level=logging.WARNING, seconds=self._timeout)
+            event(logger, "clip.timed_out", limit_seconds=self._timeout)
             sentence = "The clip was not cut in time; try again later, or ask for a shorter one."
             raise ServiceError("overloaded", sentence, retry_after=RETRY_AFTER) from None
         finally:
@@ -100,7 +100,7 @@ class ClipPool:
         if answer.problem is None:
             return file
         if answer.problem == "failed":
-            event(logger, "clip failed", level=logging.WARNING, format=form.name, reason=answer.message)
+            event(logger, "clip.failed", format=form.name, reason=answer.message)
             raise ServiceError("transcoding_failed", "This song cannot be cut.")
         raise _refusal(answer.field, answer.message, form=answer.problem == "format")
 
@@ -113,7 +113,7 @@ class ClipPool:
                 try:
                     answer = await cutter.cut(order, song)
                 except (OSError, EOFError, msgspec.DecodeError) as error:
-                    event(logger, "clip process lost", level=logging.WARNING, reason=repr(error))
+                    event(logger, "clip.process_lost", reason=repr(error))
                     self._lose(cutter)
                 except BaseException:
                     self._lose(cutter)

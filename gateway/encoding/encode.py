@@ -82,7 +82,7 @@ class Encode:
         if self.ended:
             return
         if isinstance(answer, Failed):
-            event(logger, "encode failed", level=logging.WARNING, codec=self.spec.codec, reason=answer.reason)
+            event(logger, "codec.encode_failed", codec=self.spec.codec, reason=answer.reason)
             self._fail("transcoding_failed", f"The song cannot be encoded as {self.spec.codec}.", known=False)
             return
         if last:
@@ -114,6 +114,6 @@ class Encode:
         try:
             say(self._sink)
         except Exception:
-            event(logger, "encode was not heard", level=logging.ERROR, exc_info=True, codec=self.spec.codec)
+            event(logger, "codec.encode_unheard", exc_info=True, codec=self.spec.codec)
             return False
         return True

@@ -80,6 +80,7 @@ class Keeper:
         self._step_timeout = step_timeout
         self._stop_timeout = stop_timeout
         self._cost = 0  # encodes that the last death has cost
+        self._hung = False  # whether it was the last one's fault
 
     async def run(self) -> None:
         """One worker after the other, until it is cancelled."""
@@ -90,7 +91,7 @@ class Keeper:
                 try:
                     await self._life(start)
                 except Exception:  # a fault of ours must not cost this place for good
-                    event(logger, "codec worker failed", level=logging.ERROR, exc_info=True, worker=self._number)
+                    event(logger, "codec.worker_failed", exc_info=True, worker=self._number)
                 self.tried.set()
                 start = 1 if self._clock() - born > LONG_LIFE else start + 1
                 wait = wait_before(start, self._chance())
@@ -102,27 +103,21 @@ class Keeper:
     async def _life(self, start: int) -> None:
         begin = self._clock()
         worker = self._make(self._answered, self._lost)
-        patience = self._stop_timeout
+        patience, served = self._stop_timeout, False
         try:
-            if await self._start(worker):
+            if served := await self._start(worker):
                 self.desk = Desk(worker.send, self._recorder, self._clock)
                 self.worker = worker.name
                 self.tried.set()
-                name = "codec worker started" if start == 0 else "codec worker restarted"
-                event(logger, name, worker=self._number, seconds=self._clock() - begin, id=worker.name)
+                name = "codec.worker_started" if start == 0 else "codec.worker_restarted"
+                event(logger, name, worker=self._number, start_seconds=self._clock() - begin, pid=worker.name)
                 await self._watch(worker)
             patience = _LAST_SECONDS
         finally:
             how = await worker.stop(patience)
-        event(
-            logger,
-            "codec worker died",
-            level=logging.ERROR,
-            worker=self._number,
-            id=worker.name,
-            how=how,
-            encodes=self._cost,
-        )
+        self._recorder.codec_worker_ended("hung" if self._hung else "died" if served else "not_started")
+        self._hung = False
+        event(logger, "codec.worker_died", worker=self._number, pid=worker.name, how=how, encodes=self._cost)
         self._cost = 0
 
     async def _start(self, worker: Worker) -> bool:
@@ -131,7 +126,7 @@ class Keeper:
                 return await worker.start()
         except (OSError, TimeoutError) as error:  # too many processes or files, or no memory; or it is just slow
             problem = str(error) or "it was not ready in time"
-            event(logger, "codec worker did not start", level=logging.ERROR, worker=self._number, reason=problem)
+            event(logger, "codec.worker_unready", worker=self._number, reason=problem)
             worker.kill()
             return False
 
@@ -140,7 +135,8 @@ class Keeper:
         while not await worker.ended(min(_LOOK_SECONDS, self._step_timeout / 4)):
             since = self.desk.since if self.desk is not None else None
             if since is not None and self._clock() - since > self._step_timeout:
-                event(logger, "codec worker hung", level=logging.ERROR, worker=self._number, id=worker.name)
+                self._hung = True
+                event(logger, "codec.worker_hung", worker=self._number, pid=worker.name)
                 worker.kill()
 
     def _answered(self, answer: Answer) -> None:

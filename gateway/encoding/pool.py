@@ -84,6 +84,16 @@ class EncodingPool:
         """The names of those that live, such as `pid 4711`."""
         return [keeper.worker for keeper in self._keepers if keeper.desk is not None]
 
+    @property
+    def pids(self) -> list[int]:
+        """Of those of them that are processes."""
+        return [int(name.removeprefix("pid ")) for name in self.workers if name.startswith("pid ")]
+
+    @property
+    def room(self) -> int:
+        """How many encodes there may be at once, in those that live."""
+        return len(self.workers) * self._most
+
     def open(self, spec: EncoderSpec, sink: Sink, resume: Resume | None = None) -> Encode:
         """An encode with the worker that has the fewest. Raises ServiceError `transcoding_full`: there is no room."""
         living = [keeper.desk for keeper in self._keepers if keeper.desk is not None]

@@ -103,7 +103,7 @@ class WorkerThread:
                 else:
                     self._say(bench.answer(request))
         except Exception:
-            event(logger, "codec worker failed", level=logging.ERROR, exc_info=True)
+            event(logger, "codec.worker_failed", exc_info=True)
         finally:
             self._say(None)
 

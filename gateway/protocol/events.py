@@ -166,7 +166,10 @@ class AudioDelta(Struct, tag="audio.delta"):
 
 
 class StreamMetadata(Struct, tag="stream.metadata"):
-    """News beside the sound; `pts` in seconds of the song it belongs to."""
+    """News beside the sound; `pts` in seconds of the song it belongs to.
+
+    `silent`: still (nothing new has come for long), silence (what comes is digital silence), None once it sounds again.
+    """
 
     stream_id: str
     pts: float
@@ -174,6 +177,7 @@ class StreamMetadata(Struct, tag="stream.metadata"):
     lyrics: str | UnsetType = UNSET
     title: str | UnsetType = UNSET
     generated_seconds: float | UnsetType = UNSET
+    silent: str | UnsetType | None = UNSET
 
 
 class StreamGap(Struct, tag="stream.gap"):

@@ -92,9 +92,9 @@ class RedisLedger:
             return
         policy = memory.get("maxmemory_policy", "noeviction")
         if memory.get("maxmemory") and policy != "noeviction":
-            log_event(logger, "redis may evict the ledger", level=logging.WARNING, policy=policy)
+            log_event(logger, "ledger.may_be_evicted", policy=policy)
         if not disk.get("aof_enabled", True):
-            log_event(logger, "redis may lose the ledger at a restart", level=logging.WARNING, appendonly="no")
+            log_event(logger, "ledger.may_be_forgotten", appendonly="no")
 
     async def ping(self) -> None:
         """Raises ServiceError `ledger_unavailable` while the server is away."""

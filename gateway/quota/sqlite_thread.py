@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.errors import ServiceError, WavegateError
+from gateway.log import event
 from gateway.quota.ledger import unavailable
 from gateway.quota.sqlite_store import SqliteStore
 
@@ -104,7 +105,7 @@ class SqliteThread:
             async with asyncio.timeout(self._patience_seconds):
                 await ended.wait()
         except TimeoutError:
-            logger.error("the ledger does not end: what it has not written by now may be lost")
+            event(logger, "ledger.stuck")
 
     def _put(self, job: _Job) -> bool:
         if self._closing or self._line.qsize() >= self._most_waiting:
@@ -143,7 +144,7 @@ class SqliteThread:
             try:
                 faulty = self._transact(jobs)
             except Exception as trouble:
-                logger.warning("the ledger has failed: %s", trouble)
+                event(logger, "ledger.failed", reason=str(trouble))
                 self._drop()
                 for job in jobs:
                     job.error = _explain(trouble)
@@ -167,7 +168,7 @@ class SqliteThread:
             except sqlite3.Error:
                 raise
             except Exception as fault:
-                logger.exception("a step of the ledger has failed")
+                event(logger, "ledger.step_failed", exc_info=True)
                 job.error = fault
                 self._connection.execute("ROLLBACK")
                 return job

@@ -86,7 +86,7 @@ class StandbyLedger:
         if absence is not None:
             await self._return()
             if absence.left:
-                log_event(logger, "ledger closed alone", level=logging.ERROR, lost=absence.left)
+                log_event(logger, "ledger.closed_alone", lost=absence.left)
         self._absence = None
         await self._shared.close()
 
@@ -225,7 +225,7 @@ class StandbyLedger:
         if self._absence is None:
             self._told += 1
             self._absence = Absence(self._book, f"{self._name}:{self._told}")
-            log_event(logger, "ledger alone", level=logging.ERROR)
+            log_event(logger, "ledger.alone")
         return self._absence
 
     async def _return(self) -> None:
@@ -244,7 +244,7 @@ class StandbyLedger:
             self._absence = None
             known = [*self._mine.values(), *absence.rows]
             self._mine = {entry.stream_id: entry for entry in known if entry.open}
-            log_event(logger, "ledger together", level=logging.WARNING, rows=len(absence.rows))
+            log_event(logger, "ledger.together", rows=len(absence.rows))
 
     async def _restored(self, stream_id: StreamId) -> bool:
         """Tells of a row that runs here, in case it is not known any more; False if there is none."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import StartError
+from gateway.log import event
 from gateway.quota.uses import KEEP_SECONDS, milliseconds, overloaded
 
 logger = logging.getLogger("wavegate.quota")
@@ -127,7 +128,7 @@ class SqliteUses:
             async with asyncio.timeout(self._answer_seconds):
                 return await asyncio.shield(answer)
         except (TimeoutError, sqlite3.Error) as error:
-            logger.warning("the uses of tickets in %s: %s", self._path, str(error) or "no answer in time")
+            event(logger, "ticket.uses_failed", path=str(self._path), reason=str(error) or "no answer in time")
             raise overloaded("The gateway cannot look at tickets for the moment: come back soon.") from None
 
     def _done(self, answer: "asyncio.Future[T]") -> None:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from redis.asyncio import Redis as Client
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
+from redis.exceptions import ConnectionError as Broken
 from redis.exceptions import NoScriptError, RedisError
 
 from gateway import __version__
@@ -37,10 +39,19 @@ RETRY_SECONDS = 1.0
 class Redis:
     """Used as `async with Redis(url) as redis:`. Answers are bytes, never decoded.
 
-    `timeout` in seconds is for each call as a whole, connecting included; `now` is monotonic.
+    `timeout` in seconds is for each call as a whole, connecting included; `now` is monotonic. `took` is told how many
+    seconds each answer took, but for those that were to wait.
     """
 
-    def __init__(self, url: str, *, timeout: float = 2.0, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 2.0,
+        now: Callable[[], float] = time.monotonic,
+        took: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._took = took
         self._timeout = timeout
         self._now = now
         self._pool = BlockingConnectionPool.from_url(
@@ -115,26 +126,36 @@ class Redis:
         return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]  # it has no types
 
     async def _within(self, seconds: float, send: Callable[[], Any]) -> Any:
+        begin = self._now()
         try:
             async with asyncio.timeout(seconds):
                 answer = await send()
         except (RedisError, OSError, TimeoutError) as error:
             self._gone(error)
+            if isinstance(error, Broken):
+                await self._forget_idle()
             sentence = "The store that this gateway's nodes share does not answer: try again in a moment."
             raise ServiceError("cluster_unavailable", sentence, retry_after=RETRY_SECONDS) from error
         self._there()
+        if seconds == self._timeout:
+            self._took(self._now() - begin)
         return answer
+
+    async def _forget_idle(self) -> None:
+        """What broke one connection has broken those that lie idle: each would refuse one more call once it is back."""
+        with suppress(RedisError, OSError, TimeoutError):
+            await self._pool.disconnect(inuse_connections=False)
 
     def _gone(self, error: Exception) -> None:
         if self._away_since is None:
             self._away_since = self._now()
             # Its text may hold the address, and that a password.
-            log_event(logger, "redis is away", level=logging.ERROR, reason=type(error).__name__)
+            log_event(logger, "redis.away", reason=type(error).__name__)
 
     def _there(self) -> None:
         if self._away_since is not None:
             seconds = self._now() - self._away_since
             self._away_since = None
-            log_event(logger, "redis is back", level=logging.WARNING, after_seconds=round(seconds, 3))
+            log_event(logger, "redis.back", after_seconds=round(seconds, 3))
             for call in self._back:
                 call()

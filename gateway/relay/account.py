@@ -9,10 +9,12 @@ waited for when all that was granted is used up, once and briefly. It must not k
 import asyncio
 import logging
 from collections.abc import Coroutine
+from dataclasses import asdict
 from typing import Any
 
 from gateway.accounting import Settlement
 from gateway.errors import LimitError
+from gateway.log import event
 from gateway.model import StreamId
 from gateway.relay.ports import Ledger
 
@@ -31,7 +33,9 @@ MORE_SECONDS = 30.0
 
 
 class Account:
-    """Of one generation, with `granted` seconds reserved. `unsettled` is a bill that the ledger has not taken yet.
+    """Of one generation, with `granted` seconds reserved.
+
+    `unsettled` is a bill that the ledger has not taken yet; `cost` is what it came to, once it has.
 
     When the budget ends the song stops, or fades out over its last `fade_seconds`.
     """
@@ -39,6 +43,7 @@ class Account:
     def __init__(self, ledger: Ledger, stream_id: StreamId, granted: float, fade_seconds: float = 0.0) -> None:
         self.granted = granted
         self.unsettled: Settlement | None = None
+        self.cost: float | None = None
         self._ledger = ledger
         self._id = stream_id
         self._fade_seconds = fade_seconds
@@ -59,7 +64,7 @@ class Account:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._ledger.begin(self._id, request_id)
         except Exception:
-            logger.exception("stream %s could not be noted as begun", self._id)
+            event(logger, "ledger.begin_failed", exc_info=True, stream_id=self._id)
 
     def covers(self, received: float) -> bool:
         """Whether so many seconds are reserved with a margin: then `cover` has nothing to do."""
@@ -92,7 +97,7 @@ class Account:
         except LimitError as refusal:
             self._ended = refusal
         except Exception:
-            logger.exception("no more seconds could be reserved for stream %s", self._id)
+            event(logger, "ledger.extend_failed", exc_info=True, stream_id=self._id)
             self._again_at = asyncio.get_running_loop().time() + AGAIN_SECONDS
         finally:
             self._asking = None
@@ -112,10 +117,10 @@ class Account:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 kept = await self._ledger.renew(self._id, received)
         except Exception:
-            logger.exception("the lease of stream %s was not renewed", self._id)
+            event(logger, "ledger.renew_failed", exc_info=True, stream_id=self._id)
         else:
             if not kept:
-                logger.warning("the lease of stream %s is lost: its slot has been given to others", self._id)
+                event(logger, "ledger.lease_lost", stream_id=self._id)
 
     async def settle(self, settlement: Settlement) -> bool:
         """Books the end; tells whether the ledger took it. Of one that it did not take, the bill stays `unsettled`."""
@@ -130,9 +135,10 @@ class Account:
         if self.unsettled is not None:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    await self._ledger.settle(self._id, self.unsettled)
+                    row = await self._ledger.settle(self._id, self.unsettled)
+                self.cost = row.cost if row is not None else None
             except Exception:
-                logger.exception("stream %s is not settled: %r", self._id, self.unsettled)
+                event(logger, "ledger.unsettled", exc_info=True, stream_id=self._id, **asdict(self.unsettled))
                 return False
             self.unsettled = None
         return True

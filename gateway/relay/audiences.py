@@ -11,10 +11,13 @@ from contextlib import contextmanager
 
 from gateway.config.schema import Limits
 from gateway.errors import LimitError
+from gateway.log import bound
 from gateway.model import TenantId
+from gateway.relay.departure import LEFT
 from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener
 from gateway.relay.ports import Ledger
+from gateway.relay.visit import Visit
 
 RETRY_SECONDS = 5.0
 # Listeners that are sent away in one go, before others have their turn.
@@ -40,6 +43,7 @@ class Audiences:
         self._limits_of = limits_of
         self._instruments = instruments
         self._all: dict[TenantId, set[Listener | Place]] = {}
+        self._visits: dict[Listener, Visit] = {}
         # Tenants that have had all the bytes of their day, and what they hear of it.
         self._spent: dict[TenantId, LimitError] = {}
 
@@ -79,10 +83,14 @@ class Audiences:
         if place is not None:
             mine.discard(place)
         mine.add(listener)
+        visit = self._visits[listener] = Visit(tenant, bound(), self._instruments.now())
+        visit.began(listener)
 
-    def leave(self, tenant: TenantId, listener: Listener) -> None:
+    def leave(self, tenant: TenantId, listener: Listener, reason: str = LEFT) -> None:
         """It is gone; a second call does nothing."""
-        listener.leave()
+        listener.leave(reason)
+        if listener in self._all.get(tenant, ()) and (visit := self._visits.pop(listener, None)) is not None:
+            visit.ended(listener, self._instruments.now())
         self._remove(tenant, listener)
 
     def _remove(self, tenant: TenantId, one: Listener | Place) -> None:

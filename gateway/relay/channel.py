@@ -10,13 +10,15 @@ import hashlib
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
 from gateway.errors import WavegateError
+from gateway.log import event
 from gateway.model import Chunk, Flag, Kind, Position, RenditionId
 from gateway.relay.instruments import Instruments
+from gateway.relay.lengths import Lengths
 from gateway.relay.outcome import Bill, Outcome
 from transcode.formats import Format, StreamFormat
 
@@ -39,15 +41,27 @@ class Audience(Protocol):
     def fail(self) -> None: ...
 
 
+class Lagging(Protocol):
+    """A listener, as far as its lag is concerned."""
+
+    @property
+    def begun(self) -> bool: ...
+
+    @property
+    def lag_seconds(self) -> float: ...
+
+
 class Tally:
     """What was written through one door and is not in the metrics yet, which hear of it once a fan-out.
 
-    `listeners` are those who hear by way of it now.
+    `listeners` are those who hear by way of it now; `behind` those of them who have not been sent all there is, and
+    those who still wait for what they want.
     """
 
-    __slots__ = ("chunks", "listeners", "size")
+    __slots__ = ("behind", "chunks", "listeners", "size")
 
     def __init__(self) -> None:
+        self.behind: dict[Lagging, None] = {}
         self.chunks = 0
         self.listeners = 0
         self.size = 0
@@ -96,6 +110,7 @@ class Channel:
         self.recorder = instruments.recorder
         self._instruments = instruments
         self._chunks: list[Chunk] = []
+        self.lengths = Lengths()
         self._reread: deque[Chunk] = deque()
         self._total_bytes = 0
         self._hash = hashlib.sha256()
@@ -115,6 +130,7 @@ class Channel:
         self.details = details
         self.end_pts = begin
         self.first = self.end = first
+        self.lengths.begin(first)
         self._first_byte_at = first_byte_at
         if init:
             self.init = Chunk(self.rendition, 0, 0, 0, init, Kind.INIT, Flag.NONE)
@@ -129,6 +145,7 @@ class Channel:
         self.newest = None if torn else chunk
         self.end += 1
         self.end_pts += duration
+        self.lengths.add(len(payload), duration)
         self._account(payload)
         if len(self._chunks) > WIRES_KEPT:
             self._chunks[-1 - WIRES_KEPT].forget_wires()
@@ -235,7 +252,7 @@ class Channel:
 
     def _let_go(self, audience: Audience) -> None:
         """A listener whose transport breaks costs nobody else anything, nor does a format that cannot be made."""
-        logger.exception("a listener of stream %s broke and was let go", self.rendition.stream_id)
+        event(logger, "listener.broke", exc_info=True, stream_id=self.rendition.stream_id)
         audience.fail()
 
     def _forget_last_wires(self) -> None:
@@ -307,6 +324,11 @@ class Channel:
 
     def position(self, seq: int) -> Position:
         return Position(self.rendition.epoch, seq)
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """By their doors."""
+        return self._tallies
 
     def tally(self, door: str) -> Tally:
         """Where listeners at this door count what they are sent."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.errors import ServiceError, WavegateError
+from gateway.log import event
 from gateway.relay import letters
 from gateway.relay.channel import Channel
 from gateway.relay.outcome import Bill
@@ -100,7 +101,7 @@ class Feed:
                 self.channel.finish(said.outcome(self.channel.rendition.stream_id))
                 self._on_end(self)
         except Exception:
-            logger.exception("a log of stream %s could not be read", self.channel.rendition.stream_id)
+            event(logger, "cluster.feed_failed", exc_info=True, stream_id=self.channel.rendition.stream_id)
             self.end(ServiceError("internal", "Something went wrong between two nodes of the gateway."))
         self._wake()
 

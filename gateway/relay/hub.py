@@ -17,16 +17,19 @@ from typing import Any
 from gateway.accounting import Reservation, Traffic
 from gateway.config.schema import Limits, Relay, Transcode
 from gateway.errors import LimitError, ServiceError, WavegateError
+from gateway.log import Words
 from gateway.log import event as log_event
 from gateway.model import RenditionId, StreamId, TenantId
 from gateway.relay.account import PATIENCE_SECONDS, Account
 from gateway.relay.audiences import Audiences, Place
+from gateway.relay.census import Census
 from gateway.relay.channel import Channel
+from gateway.relay.departure import LEFT
 from gateway.relay.instruments import Instruments
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.neighbours import Neighbours, owned, unknown
 from gateway.relay.order import Order, RepeatedOrderError
-from gateway.relay.ports import Cluster, Encodings, Ledger, ListenerTransport, Source
+from gateway.relay.ports import Cluster, Encodings, Ledger, ListenerTransport, Source, Traces
 from gateway.relay.renditions import Workshop
 from gateway.relay.replica import AnyStream, Replica
 from gateway.relay.since import Since, locate
@@ -60,6 +63,7 @@ class Hub:
         random_bits: Callable[[int], int] = secrets.randbits,
         on_money: Callable[[TenantId], None] = lambda _: None,
         cluster: Cluster | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.config = config
         self._source = source
@@ -69,11 +73,12 @@ class Hub:
         self._recorder = recorder
         self._lease_seconds = lease_seconds
         self._fade_seconds = fade_seconds
-        self._instruments = Instruments(recorder, now, wall)
+        self._instruments = Instruments(recorder, now, wall, traces=traces)
         self._random_bits = random_bits
         self._on_money = on_money
         self._streams: OrderedDict[StreamId, AnyStream] = OrderedDict()
         self._songs = Songs(self._streams, config.retain_seconds)
+        self._census = Census(self._streams, self._instruments)
         self._tasks = asyncio.TaskGroup()
         self._workers: set[asyncio.Task[None]] = set()
         self.neighbours: Neighbours | None = None
@@ -167,9 +172,9 @@ class Hub:
         except ServiceError:
             await self._ledger.withdraw(rendition.stream_id)
             raise
-        self._recorder.audio_seconds(tenant, "reserved", grant.seconds)
         account = Account(self._ledger, rendition.stream_id, grant.seconds, self._fade_seconds)
-        stream = Stream(rendition, order, account, self._instruments, self._workshop(rendition.stream_id))
+        workshop, long = self._workshop(rendition.stream_id), self.config.silence_seconds
+        stream = Stream(rendition, order, account, self._instruments, workshop, silence_seconds=long)
         self._streams[stream.id] = stream
         self._songs.note(stream)
         stream.start(self._tasks, self._source)
@@ -177,7 +182,14 @@ class Hub:
         if self.neighbours is not None:
             await self.neighbours.own([stream.id])
         log_event(
-            logger, "stream created", stream=stream.id, tenant=tenant, model=request.model, mode=request.mode.value
+            logger,
+            "stream.created",
+            stream_id=stream.id,
+            tenant=tenant,
+            model=request.model,
+            mode=request.mode.value,
+            key=order.principal.key_id,
+            words=Words(request.words),
         )
         return stream, False
 
@@ -273,9 +285,9 @@ class Hub:
         """Holds a listener's place while a song is bought for it. Raises LimitError, before anything is spent."""
         return self._audiences.place(tenant)
 
-    def detach(self, tenant: TenantId, listener: Listener) -> None:
-        """The listener is gone; a second call does nothing."""
-        self._audiences.leave(tenant, listener)
+    def detach(self, tenant: TenantId, listener: Listener, reason: str = LEFT) -> None:
+        """The listener is gone, for this reason; a second call does nothing."""
+        self._audiences.leave(tenant, listener, reason)
 
     # -- keeping house ---------------------------------------------------------------------------------------------
 
@@ -305,6 +317,7 @@ class Hub:
             self.forget()
             for stream in self._streams.values():
                 stream.tick()
+            self._census.take()
             if self.neighbours is not None:
                 self.neighbours.tick()
 
@@ -341,7 +354,7 @@ class Hub:
                 await self._ledger.sweep()
                 await self._audiences.look()
         except Exception:
-            logger.exception("the ledger could not be kept up: what listeners of %d streams took", len(self._untold))
+            log_event(logger, "ledger.traffic_failed", exc_info=True, streams=len(self._untold))
 
     def forget(self) -> None:
         """Lets go of finished streams that are too old, and of the least recently heard ones past the byte limit."""
@@ -380,4 +393,4 @@ class Hub:
     def _did(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         if not worker.cancelled() and (fault := worker.exception()) is not None:
-            logger.error("%s: this broke", worker.get_name(), exc_info=fault)
+            log_event(logger, "task.broke", exc_info=fault, task=worker.get_name())

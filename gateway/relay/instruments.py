@@ -9,14 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.relay.fanout import FanOut
+from gateway.relay.ports import Traces
 from metrics.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """`now` is a monotonic clock and `time` the time of day, both in seconds; `fan_out` has one for all streams."""
+    """`now` is a monotonic clock and `time` the time of day, both in seconds; `fan_out` has one for all streams;
+    `traces` is None where nobody wants any.
+    """
 
     recorder: Recorder
     now: Callable[[], float] = clocks.monotonic
     time: Callable[[], float] = clocks.time
     fan_out: FanOut = field(default_factory=FanOut)
+    traces: Traces | None = None

@@ -317,8 +317,11 @@ def read_entry(entry: bytes) -> Entry:
         return ChunkEntry(seq, pts, duration, Flag(flags), entry[_HEAD.size :])
     if kind == _NEWS:
         return News(entry[1:])
-    if kind == _OPENED:
-        return _opened.decode(entry[1:])
-    if kind == _ENDED:
-        return _ended.decode(entry[1:])
+    try:
+        if kind == _OPENED:
+            return _opened.decode(entry[1:])
+        if kind == _ENDED:
+            return _ended.decode(entry[1:])
+    except RecursionError:
+        raise ValueError("this entry of a log is nested too deeply") from None
     raise ValueError("this is no entry of a log")

@@ -9,11 +9,12 @@ It must not know what kind of transport it has.
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
-from typing import cast
+from typing import NamedTuple, cast
 
 from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.model import Chunk, Flag, Position
 from gateway.relay.channel import CLUSTER, Channel
+from gateway.relay.departure import LEFT, at_the_end, sent_away
 from gateway.relay.ports import ListenerTransport
 
 # One writelines takes this much at most, or a single chunk: what the socket does not take of it is all that waits in
@@ -28,6 +29,14 @@ class OnLag(StrEnum):
     LIVE = "live"
 
 
+class Heard(NamedTuple):
+    """What a listener was sent: chunks, the octets in them, and their sound in seconds."""
+
+    chunks: int
+    size: int
+    seconds: float
+
+
 class Listener:
     """Where one client stands in one channel: at `seq`, or at second `wanted` of the song once that has been made.
 
@@ -39,12 +48,15 @@ class Listener:
         "_caught_up",
         "_direct",
         "_form",
+        "_from",
         "_here",
         "_line",
         "_near",
         "_tally",
+        "_told",
         "_wanted",
         "channel",
+        "how",
         "live_lag",
         "next",
         "on_lag",
@@ -70,6 +82,10 @@ class Listener:
         self._here = False
         self._near = False  # here, and has been at the live edge
         self._wanted = wanted
+        # What it got before number `_from`, since when it got all of them; and how it went, once it is gone.
+        self._told = Heard(0, 0, 0.0)
+        self._from = seq
+        self.how = "left"
         self._tally = channel.tally(transport.name)
         self._line = transport.line
         # None, for a door that is to see every chunk, is never called: `_near` stays False.
@@ -92,6 +108,27 @@ class Listener:
         channel = self.channel
         return channel.seconds(channel.end_pts - channel.pts(max(self.next, channel.first)))
 
+    @property
+    def heard(self) -> Heard:
+        """What it was sent so far."""
+        told, channel = self._told, self.channel
+        size, samples = channel.lengths.between(self._from, self.next)
+        chunks = told.chunks + max(0, self.next - self._from)
+        return Heard(chunks, told.size + size, told.seconds + channel.seconds(samples))
+
+    def fetched(self, begin: int, end: int, size: int) -> None:
+        """It has taken so many octets of these chunks by itself, in whatever order."""
+        told, channel = self._told, self.channel
+        octets, samples = channel.lengths.between(begin, end)
+        seconds = channel.seconds(samples) * (size / octets if octets else 0.0)
+        self._told = Heard(told.chunks + end - begin, told.size + size, told.seconds + seconds)
+        self.next = self._from = end
+
+    def _move(self, seq: int) -> None:
+        """Goes on at `seq`, without what lies between."""
+        self._told = self.heard
+        self.next = self._from = seq
+
     def join(self) -> None:
         """Enters the channel and takes what it holds, at once and never paced."""
         channel = self.channel
@@ -102,7 +139,7 @@ class Listener:
             channel.recorder.listener_joined(self.transport.name, channel.format.codec)
         self.pump()
 
-    def leave(self) -> None:
+    def leave(self, reason: str = LEFT) -> None:
         """Stops listening. Costs nobody else anything; a second call does nothing."""
         channel = self.channel
         if not self._here:
@@ -110,9 +147,10 @@ class Listener:
         self._here = self._near = False
         del channel.listeners[self]
         self._tally.listeners -= 1
+        self._tally.behind.pop(self, None)
         channel.flush_tallies()
         if self.transport.name != CLUSTER:
-            channel.recorder.listener_left(self.transport.name, channel.format.codec)
+            channel.recorder.listener_left(self.transport.name, channel.format.codec, reason)
 
     def fail(self) -> None:
         """Its transport has broken: leaves, and says so if it still can."""
@@ -121,7 +159,8 @@ class Listener:
 
     def refuse(self, error: WavegateError) -> None:
         """Cuts it off and says why; the stream goes on."""
-        self.leave()
+        self.how = error.code
+        self.leave(sent_away(error))
         self.transport.refused(error)
 
     def tell(self, text: bytes) -> None:
@@ -142,19 +181,24 @@ class Listener:
                 tally = self._tally
                 tally.chunks += 1
                 tally.size += len(newest.payload)
+            else:
+                self._tally.behind[self] = None
             return
         transport = self.transport
         if not self._begun:
             if not self._here or (channel.details is None and channel.outcome is None):
                 return
             if self._wanted is not None and not self._reached(self._wanted):
+                self._tally.behind[self] = None
                 return
             self._begin()
         while self._here and self._line.writable:
             if self.next >= channel.end:
                 self._caught_up, self._near = True, self._direct
+                self._tally.behind.pop(self, None)
                 if channel.outcome is not None:
-                    self.leave()
+                    self.how = channel.outcome.error.code if channel.outcome.error is not None else "completed"
+                    self.leave(at_the_end(channel.outcome))
                     transport.ended(channel.outcome)
                 return
             if not self._hold_position():
@@ -167,6 +211,12 @@ class Listener:
             self._tally.chunks += len(chunks)
             self._tally.size += sum([len(chunk.payload) for chunk in chunks])
             transport.send(chunks)
+        if self._here:
+            self._tally.behind[self] = None
+
+    def unwanted(self, size: int) -> None:
+        """So many bytes of what its transport was given to send are not sent."""
+        self._tally.size -= size
 
     def _reached(self, wanted: float) -> bool:
         """Whether the second it waits for has been made, or never will be; then it stands there."""
@@ -174,7 +224,7 @@ class Listener:
         if channel.outcome is None and channel.seconds(channel.end_pts) <= wanted:
             return False
         if channel.details is not None:
-            self.next = channel.seq_at(round(wanted * channel.details.sample_rate))
+            self._move(channel.seq_at(round(wanted * channel.details.sample_rate)))
         self._wanted = None
         return True
 
@@ -185,7 +235,7 @@ class Listener:
         if channel.details is None:  # failed before its first sound: there is nothing to announce
             return
         wanted = self.next
-        self.next = max(wanted, channel.first)
+        self._move(max(wanted, channel.first))
         at = channel.position(self.next)
         self.transport.started(at, channel.details, channel.rendition.number, channel.init)
         if wanted < self.next:
@@ -209,7 +259,7 @@ class Listener:
             return True
         channel.recorder.slow_listener("skip")
         self._gap(self.next, target, reason)
-        self.next = target
+        self._move(target)
         return True
 
     def _gap(self, from_seq: int, to_seq: int, reason: str) -> None:

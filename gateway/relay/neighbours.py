@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import RequestError, ServiceError, WavegateError
+from gateway.log import event
 from gateway.model import Position, StreamId, TenantId
 from gateway.relay import letters
 from gateway.relay.facts import facts_of
@@ -44,7 +45,7 @@ def read(letter: type[_L], body: bytes) -> _L:
     """What was written. Raises ServiceError for what was not."""
     try:
         return msgspec.msgpack.decode(body, type=letter)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ServiceError("internal", "Another node of the gateway said what is not understood here.") from error
 
 
@@ -168,7 +169,7 @@ class Neighbours:
         try:
             return read(letters.FactsList, await self._cluster.ask(node, "list", body)).streams
         except ServiceError as error:
-            logger.warning("a list is without what is on %s: %s", node, error.code)
+            event(logger, "cluster.list_partial", node=node, code=error.code)
             return []
 
     async def own(self, stream_ids: Sequence[StreamId]) -> None:
@@ -176,7 +177,7 @@ class Neighbours:
         try:
             await self._cluster.own(stream_ids)
         except ServiceError:
-            logger.warning("%d streams are not known to other nodes yet", len(stream_ids))
+            event(logger, "cluster.streams_untold", streams=len(stream_ids))
 
     async def disown(self, stream_ids: Sequence[StreamId]) -> None:
         """They are kept no more."""
@@ -263,7 +264,7 @@ class Neighbours:
                         try:
                             await self._cluster.ask(peers[number % len(peers)], "keep", name.octets(), PATIENT_SECONDS)
                         except WavegateError as error:
-                            logger.warning("stream %s was not handed over: %s", stream.id, error.code)
+                            event(logger, "stream.not_handed_over", stream_id=stream.id, code=error.code)
                 await self._publications.read_out()
 
     # -- as the way to an owner ------------------------------------------------------------------------------------

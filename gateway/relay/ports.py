@@ -67,6 +67,43 @@ class Ledger(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """Where it is told what belongs together and how long it took. Each returns at once; times are Unix seconds."""
+
+    def begin(self, name: str, at: float, parent: str | None) -> "Span":
+        """Something begins, as part of the trace of a W3C `traceparent`, or as one of its own."""
+        ...
+
+
+class Span(Protocol):
+    """Something with a beginning and an end."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+        ...
+
+    def event(self, name: str, at: float, facts: Mapping[str, str | int | float]) -> None:
+        """This happened in it."""
+        ...
+
+    def child(
+        self,
+        name: str,
+        begin: float,
+        end: float,
+        facts: Mapping[str, str | int | float] = ...,
+        event: tuple[str, float] | None = None,
+        code: str | None = None,
+    ) -> None:
+        """A part of it that is over, with an event in it, and the code of its error if it failed."""
+        ...
+
+    def end(self, at: float, facts: Mapping[str, str | int | float], code: str | None) -> None:
+        """It is over; once."""
+        ...
+
+
 class Encodings(Protocol):
     """Where formats are made."""
 

@@ -14,6 +14,7 @@ from gateway.relay.channel import Channel
 from transcode.errors import UnknownFormat
 from transcode.fade import faded
 from transcode.framer import CodecFrame, Framer
+from transcode.silence import silent
 
 # Message rate, not bytes, is what fan-out costs; below 100 ms it doubles for nothing a listener can hear.
 SHORTEST_SECONDS = 0.1
@@ -32,11 +33,17 @@ class NativeRendition:
         self._samples = 0
         self._refused = False
         self._fade: tuple[float, float] | None = None
+        self._silent = 0
 
     @property
     def seconds(self) -> float:
         """How much sound has come in."""
         return self.channel.seconds(self.channel.end_pts + self._samples)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the sound has been digital silence, up to its last whole chunk."""
+        return self.channel.seconds(self._silent)
 
     def fade_out(self, begin: float, end: float) -> None:
         """What comes from now on grows quieter from second `begin` of the song on, and is silent from `end` on."""
@@ -103,6 +110,10 @@ class NativeRendition:
         frames, self._pending = self._pending[:count], self._pending[count:]
         duration = sum(frame.samples for frame in frames)
         self._samples -= duration
+        codec = self._framer.codec
+        assert codec is not None, "a framer that has given a frame knows what it is"
+        # The first frame with a sound in it ends the look: one frame in eight is looked at.
+        self._silent = self._silent + duration if all(silent(frame, codec) for frame in frames) else 0
         flags = Flag.RANDOM_ACCESS
         if frames[0].discontinuity:
             flags |= Flag.DISCONTINUITY

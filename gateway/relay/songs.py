@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.errors import ServiceError
+from gateway.log import event
 from gateway.model import GenerationRequest, StreamId, TenantId
 from gateway.relay.letters import Sharing, sharing
 from gateway.relay.neighbours import Neighbours, owned
@@ -81,7 +82,7 @@ class Songs:
             known = await neighbours.shared(name, asked, self._claim_seconds)
         except ServiceError as away:
             # It costs a song that might have been shared; whether there is money for it is the ledger's to say.
-            logger.warning("a song is ordered without asking other nodes: %s", away.code)
+            event(logger, "stream.not_shared", code=away.code)
             known = None
         if known is not None:
             return known, True

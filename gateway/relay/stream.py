@@ -31,11 +31,13 @@ from gateway.relay.account import Account
 from gateway.relay.attention import Attention
 from gateway.relay.channel import Channel
 from gateway.relay.instruments import Instruments
+from gateway.relay.journal import Ending, Journal
 from gateway.relay.order import Order
 from gateway.relay.outcome import Bill
 from gateway.relay.ports import Source
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.renditions import Renditions, Workshop
+from gateway.relay.silence import Silence
 from gateway.relay.since import Since
 from gateway.relay.titles import Titles, title_of
 from gateway.relay.wishes import Wished
@@ -73,6 +75,8 @@ class Stream:
         account: Account,
         instruments: Instruments,
         workshop: Workshop,
+        *,
+        silence_seconds: float = 0.0,
     ) -> None:
         request = order.request
         self.id: StreamId = rendition.stream_id
@@ -95,11 +99,13 @@ class Stream:
         # How many hear it on other nodes, as each of those has said.
         self.elsewhere: dict[str, int] = {}
         self._instruments = instruments
+        self._journal = Journal(self.id, self.tenant, request, instruments)
         self._recorder = instruments.recorder
         form = FORMATS[request.input.format]
         self.native = Channel(rendition, form, instruments, workshop.max_bytes)
         self.renditions = Renditions(self.native, workshop)
         self._rendition = NativeRendition(self.native, instruments.now)
+        self.silence = Silence(self.id, request.model, silence_seconds, instruments)
         self._ending: WavegateError | None = None
         self._finished: Finished | None = None
         self._task: asyncio.Task[None] | None = None
@@ -107,6 +113,7 @@ class Stream:
         self._count_again = 0.0
         self._counted_at = instruments.now()
         self._egress = 0
+        self._sung = 0.0
         self._begun = False
 
     @property
@@ -173,6 +180,8 @@ class Stream:
         """Called about once a second: looks whether anybody listens, tells what is new, keeps house."""
         if self.attention.gone(self.listeners):
             self.cancel(RequestError("cancelled", "Everybody has left, and so this stream was cancelled."))
+        if self.status is Status.RUNNING:
+            self.silence.look(self.received_seconds, self._rendition.silent_seconds)
         self.announce()
         self.renditions.tick()
 
@@ -182,14 +191,18 @@ class Stream:
         A large crowd is told of its own size less often.
         """
         listeners, now = self.listeners, self._instruments.now()
-        told, facts = self._announced
-        if facts == (self.lyrics, self.title, self.status) and (told == listeners or now < self._count_again):
+        self._journal.heard_by(listeners)
+        told, before = self._announced
+        facts = self.lyrics, self.title, self.status, self.silence.kind
+        if facts == before and (told == listeners or now < self._count_again):
             return
-        self._announced = listeners, (self.lyrics, self.title, self.status)
+        self._announced = listeners, facts
         self._count_again = now + listeners / CROWD_TOLD_A_SECOND
         news = StreamMetadata(self.id, self.received_seconds, listeners=listeners, title=self.title)
         if self.lyrics:
             news.lyrics = self.lyrics
+        if self.silence.noticed:
+            news.silent = self.silence.kind
         self._tell(text_message(encode(news)))
 
     def _tell(self, text: bytes) -> None:
@@ -248,6 +261,7 @@ class Stream:
     def came(self) -> None:
         """Somebody listens."""
         self.attention.came()
+        self._journal.joined(self.listeners + 1)
 
     def share(self, grace: float | None) -> None:
         """Somebody else wants it, too."""
@@ -265,6 +279,7 @@ class Stream:
 
     async def _run(self, source: Source) -> None:
         self._begun = True
+        self._journal.open()
         self._recorder.stream_started()
         self.status = Status.RUNNING
         error = self._ending
@@ -276,7 +291,7 @@ class Stream:
         except WavegateError as failure:
             error = failure
         except Exception:
-            logger.exception("stream %s ended by a fault of ours", self.id)
+            log_event(logger, "stream.failed", exc_info=True, stream_id=self.id)
             error = ServiceError("internal", "Something went wrong in the gateway; the stream has ended.")
         finally:
             await self._end(error)
@@ -303,9 +318,11 @@ class Stream:
             raise UpstreamError("upstream_empty", "The provider finished without any sound, or with next to none.")
 
     def _take(self, event: SourceEvent) -> None:
+        self._journal.saw(event)
         if isinstance(event, AudioDelta):
             self._recorder.upstream_received(len(event.data))
             self._rendition.feed(event.data)
+            self._count_sound()
         elif isinstance(event, Queued):
             self.status, self.place = Status.QUEUED, event
             self._tell(text_message(encode(queued(self.id, event))))
@@ -325,6 +342,7 @@ class Stream:
         """One place where the bill is settled and everybody is told, whatever ended the stream."""
         if error is not None:
             self._give_the_rest()
+        self._count_sound()
         if error is None and self._finished is not None and self._finished.billed_seconds is not None:
             seconds = self._finished.billed_seconds
         else:
@@ -334,31 +352,29 @@ class Stream:
         self.bill = Bill(seconds, settled=False, characters=characters)
         self.status = status_of(error)
         self.finished_at = self._instruments.time()
+        self.silence.end()
         try:
             billed = self._finished.billed_seconds if self._finished is not None else None
             settlement = Settlement(self.status, self.received_seconds, billed, characters)
             if await self.account.settle(settlement):
                 self.bill = replace(self.bill, settled=True)
-                self._recorder.audio_seconds(self.tenant, "settled", seconds)
         finally:
             self.native.close(error, self.bill)
         self._recorder.stream_ended(self.request.model, self.status)
         if isinstance(error, UpstreamError):
             self._recorder.upstream_error(error.code)
-        log_event(
-            logger,
-            "stream ended",
-            stream=self.id,
-            tenant=self.tenant,
-            status=self.status.value,
-            error=error.code if error else None,
-            request_id=self.request_id,
-            audio_seconds=round(seconds, 3),
-        )
+        formats = [channel.format.name for channel in self.renditions]
+        cost, egress = self.account.cost, self.renditions.egress
+        self._journal.ended(Ending(self.status, error, self.bill, cost, self.received_seconds, egress, formats))
+
+    def _count_sound(self) -> None:
+        seconds = self.received_seconds
+        self._recorder.upstream_sang(seconds - self._sung)
+        self._sung = seconds
 
     def _give_the_rest(self) -> None:
         """What came before the failure is heard to its last whole frame; a second failure changes nothing."""
         try:
             self._rendition.finish(complete=False)
         except Exception:
-            logger.exception("stream %s could not give out its last chunk", self.id)
+            log_event(logger, "stream.tail_lost", exc_info=True, stream_id=self.id)

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from gateway.config.schema import Upstream
 from gateway.errors import ServiceError, WavegateError
+from gateway.log import event
 from gateway.redis.connection import Redis
 from gateway.upstream.account import Head, LocalAccount, Permit
 from gateway.upstream.account_word import KEYS, NODES, SCRIPT, Answer, Memory, Terms, Verdict, answer, words
@@ -192,7 +193,7 @@ class SharedAccount:
                 seconds = await self._word()
             except Exception:
                 # Whatever it was, the node's permits are to be told again: else its lease would end.
-                logger.exception("the provider account was not told what this node holds")
+                event(logger, "upstream.account_untold", exc_info=True)
                 seconds = AGAIN_SECONDS
             try:
                 async with asyncio.timeout(seconds):

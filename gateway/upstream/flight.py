@@ -194,13 +194,7 @@ class FlightRecorder:
         flight.dropped = True
         if not self._said:
             self._said = True
-            log_event(
-                logger,
-                "flight recording is dropped",
-                level=logging.WARNING,
-                reason=reason,
-                directory=str(self._directory),
-            )
+            log_event(logger, "upstream.recording_dropped", reason=reason, directory=str(self._directory))
 
     # -- the writer's side -------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.errors import UpstreamError
@@ -66,14 +67,16 @@ class GovernedSource:
 
     async def _told(self, request: GenerationRequest, tenant: TenantId) -> AsyncGenerator[SourceEvent]:
         attempt = 1
-        began = deadline = 0.0
+        began = deadline = waited = 0.0
         within: float | None = None  # what is left of our patience; None until the first try has begun
         accepted: Accepted | None = None
         while True:
             heard = False
+            asked = self._now()
             async with self._governor.admission(tenant, again=within is not None, within=within) as turn:
                 async for queued in turn:
                     yield queued
+                waited += self._now() - asked
                 if within is None:
                     began, deadline = self._now(), soon(self._timeout)
                 try:
@@ -83,7 +86,7 @@ class GovernedSource:
                             if event == accepted:
                                 continue
                             if isinstance(event, Accepted):
-                                accepted = event
+                                accepted = event = replace(event, waited_seconds=waited)
                             yield event
                     return
                 except UpstreamError as error:
@@ -97,11 +100,11 @@ class GovernedSource:
             self._recorder.upstream_retry()
             log_event(
                 logger,
-                "generation is tried again",
+                "upstream.retried",
                 tenant=tenant,
                 code=failure.code,
-                request_id=failure.request_id,
-                attempt=attempt,
+                provider_request_id=failure.request_id,
+                tries=attempt,
                 in_seconds=round(delay, 3),
             )
             if not another_key:

@@ -82,7 +82,7 @@ class Governor:
         self._probe: Turn | None = None
         self._usual_seconds: float | None = None
         self._announcing = False
-        self._measure()
+        self.measure()
 
     @property
     def used(self) -> int:
@@ -198,8 +198,9 @@ class Governor:
             if self._breaker.state(now) is Circuit.HALF_OPEN:
                 self._probe = turn
             self._live[turn] = permit, now
+            self._recorder.upstream_waited(soon(0) - turn.entered)
             turn.admit(permit.era)
-        self._measure()
+        self.measure()
         self._account.expect(self._breaker.wait(now) if self._queue else None)
         if self._queue and not self._announcing:
             # Once for all that happens in this step of the loop: a burst of arrivals is told in one go.
@@ -233,5 +234,8 @@ class Governor:
             seconds = max(seconds, beyond * self._usual_seconds / account.limit)
         return round(seconds, 1)
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Tells the metrics how it is now: a circuit is half open again when nothing happens, too."""
         self._recorder.upstream_concurrency(len(self._live), self._account.limit)
+        self._recorder.upstream_queue(len(self._queue))
+        self._recorder.upstream_circuit(is_open=self._breaker.state(self._now()) is Circuit.OPEN)

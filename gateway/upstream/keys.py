@@ -127,7 +127,7 @@ class ProviderKey:
         circuit.breaker.failed(now)
         circuit.sentence = error.message
         name = key_id(key_hash(key.reveal()))
-        log_event(logger, "provider key is set aside", level=logging.WARNING, key=name, model=model)
+        log_event(logger, "upstream.key_set_aside", key=name, model=model)
         others = (self._circuits.get((other, model)) for other in self._keys if other != key)
         if any(other is None or other.breaker.state(now) is not Circuit.OPEN for other in others):
             return KeyRefusedError(error.code, error.message, request_id=error.request_id)

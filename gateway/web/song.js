@@ -23,6 +23,7 @@ export class Song extends Emitter {
   error = null; // WavegateError, once failed
   title = null;
   lyrics = null;
+  silent = null; // still or silence: what the provider sends, where that is not sound
   verified = null; // true or false once checked; null: not yet, or not possible here
   ready;
 
@@ -281,11 +282,12 @@ export class Song extends Emitter {
     this.#playback.pump();
   }
 
-  #described({ generated_seconds: generated = 0, lyrics, title, listeners }) {
+  #described({ generated_seconds: generated = 0, lyrics, title, listeners, silent }) {
     this.#edge = Math.max(this.#edge, generated);
     this.lyrics = lyrics ?? this.lyrics;
     this.title = title ?? this.title;
     this.#listeners = listeners ?? this.#listeners;
+    if (silent !== undefined) this.silent = silent;
     nameKeys(this);
   }
 

@@ -69,7 +69,10 @@ export class Stage {
     this.#queue = null;
     if (this.#saved) URL.revokeObjectURL(this.#saved);
     this.#saved = null;
-    song.addEventListener('metadata', () => this.#describe());
+    song.addEventListener('metadata', () => {
+      this.#describe();
+      this.#settle();
+    });
     song.addEventListener('state', () => this.#settle());
     song.addEventListener('completed', () => this.#keep());
     song.addEventListener('queued', ({ detail }) => {
@@ -157,7 +160,9 @@ export class Stage {
     part('stage').dataset.state = state;
     const queued = state === 'queued' && this.#queue?.position;
     const seconds = queued && this.#queue.eta_ms && Math.ceil(this.#queue.eta_ms / 1000);
-    const words = queued ? t.queue(queued, seconds) : t.states[state === 'playing' && song.completed ? 'complete' : state];
+    const now = state === 'playing' && song.completed ? 'complete' : state;
+    const silent = ['playing', 'buffering'].includes(now) && song.silent;
+    const words = queued ? t.queue(queued, seconds) : t.states[silent || now];
     if (part('status').textContent !== words) part('status').textContent = words;
     part('second').hidden = !song?.id;
     part('cut').disabled = !song || song.finished;

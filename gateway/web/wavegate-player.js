@@ -64,12 +64,14 @@ const WORDS = {
     name: 'Music', play: 'Play', pause: 'Pause', seek: 'Position in the song', idle: 'Play it', none: 'No song is named here',
     queued: 'Waiting for the first notes', buffering: 'Filling the buffer', playing: 'Being made while you listen', complete: 'Playing',
     paused: 'Paused', reconnecting: 'Connection lost, coming back', blocked: 'Tap to listen', ended: 'The end', failed: 'Stopped',
+    still: 'Waiting for more of the song', silence: 'The song is silent for the moment',
     lost: 'This song is not there any more', let: 'The ticket for this song is not valid any more', away: 'The gateway does not answer',
   },
   zh: {
     name: '音乐', play: '播放', pause: '暂停', seek: '播放位置', idle: '点击播放', none: '没有指定歌曲',
     queued: '正在等待第一个音符', buffering: '正在缓冲', playing: '边生成边播放', complete: '正在播放',
     paused: '已暂停', reconnecting: '连接中断，正在恢复', blocked: '点击收听', ended: '播放完毕', failed: '已停止',
+    still: '正在等待后续内容', silence: '目前是静音',
     lost: '这首歌已不存在', let: '这首歌的票据已失效', away: '网关没有响应',
   },
 };
@@ -178,7 +180,9 @@ export class WavegatePlayer extends HTMLElement {
     const [song, words] = [this.#song, this.#words];
     const state = song?.state ?? 'idle';
     const on = Boolean(song && !song.paused);
-    const key = song?.error ? (FAMILIES[song.error.code] ?? 'failed') : state === 'playing' && song.completed ? 'complete' : state;
+    const now = state === 'playing' && song.completed ? 'complete' : state;
+    const silent = ['playing', 'buffering'].includes(now) && song.silent;
+    const key = song?.error ? (FAMILIES[song.error.code] ?? 'failed') : silent || now;
     const at = `${clock(song?.currentTime ?? 0)} / ${clock(song?.duration ?? 0)}`;
     const box = this.#part('.box');
     box.classList.toggle('on', on);

@@ -178,6 +178,8 @@ export interface SongEvents {
     title?: string | null;
     listeners?: number;
     generated_seconds?: number;
+    /** Nothing new has come for long, or digital silence; null once it sounds again. */
+    silent?: 'still' | 'silence' | null;
   };
   gap: { from_seq: number; to_seq: number; reason: string };
   /** The sound has run dry; the stock that is now waited for, in seconds. */
@@ -235,6 +237,8 @@ export class Song extends Emitter<SongEvents> {
   readonly info: StreamInfo | null;
   readonly title: string | null;
   readonly lyrics: string | null;
+  /** What the provider sends: nothing new for long (still), or digital silence; null while it sounds. */
+  readonly silent: 'still' | 'silence' | null;
   readonly format: FormatInfo | null;
   readonly error: WavegateError | null;
   /** Whether all that arrived is, by its SHA-256, the song; null: not known, or cannot be known here. */

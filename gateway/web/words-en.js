@@ -135,6 +135,8 @@ export default {
     buffering: 'Filling the buffer',
     playing: 'Playing while it is being made',
     complete: 'Playing, all of it has arrived',
+    still: 'The provider has paused: the song goes on when more of it comes',
+    silence: 'The provider sends silence for the moment',
     paused: 'Paused',
     reconnecting: 'Connection lost, coming back',
     blocked: 'Tap to listen: your browser wants it first',

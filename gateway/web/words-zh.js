@@ -135,6 +135,8 @@ export default {
     buffering: '正在缓冲',
     playing: '正在播放，同时仍在生成',
     complete: '正在播放，已全部到达',
+    still: '服务方暂停了生成，恢复后会自动继续',
+    silence: '服务方目前传来的是静音',
     paused: '已暂停',
     reconnecting: '连接中断，正在恢复',
     blocked: '点一下即可收听',

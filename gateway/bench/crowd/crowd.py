@@ -232,6 +232,7 @@ class Crowd:
             silences = [now - line.heard_at for line in members if line.joined and not line.ended]
             groups[name] = orders.Group(
                 frames=group.frames,
+                heard=group.heard,
                 size=group.size,
                 silence=max([group.silence, *silences]),
                 present=len(members),

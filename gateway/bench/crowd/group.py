@@ -28,12 +28,14 @@ class Faults:
 @dataclass(slots=True)
 class Group:
     """`frames` and `size` (bytes of sound, with our header where there is one) and `silence` count from the last mark.
+    `heard` are the frames of all time.
 
     `joined` have heard something, `whole` have heard the end and were told the right hash or length; `gone` were cut.
     """
 
     name: str
     frames: int = 0
+    before: int = 0
     size: int = 0
     silence: float = 0.0
     joined: int = 0
@@ -47,8 +49,13 @@ class Group:
 
     def mark(self) -> None:
         """Counts anew."""
+        self.before += self.frames
         self.frames = self.size = 0
         self.silence = 0.0
+
+    @property
+    def heard(self) -> int:
+        return self.before + self.frames
 
     def fault(self, kind: str, words: str) -> None:
         """Something was wrong for one of them."""

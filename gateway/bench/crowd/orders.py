@@ -77,12 +77,14 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """`frames`, `size` in bytes on the wire and `silence` in seconds are since the mark; the rest is of all time.
+    """`frames`, `size` in bytes on the wire and `silence` in seconds are since the mark; the rest is of all time, and
+    `heard` are the frames of all time.
 
     `present` are there now; `ended` have heard an end, `whole` the right one.
     """
 
     frames: int
+    heard: int
     size: int
     silence: float
     present: int

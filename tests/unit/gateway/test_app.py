@@ -16,9 +16,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from gateway.app import DEMO_KEY, Gateway, demo_config
-from gateway.config.schema import Config, Quota, Server, Tenant, Upstream
-from gateway.config.secret import key_hash
+from gateway.app import Gateway
+from gateway.config.schema import Config, Quota, Server
 from gateway.errors import StartError
 from gateway.model import Status
 from tests.support.gateway import bench, hear, receive, say, talk
@@ -41,29 +40,6 @@ def free_port() -> int:
 
 
 # -- the demo ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_demo_is_for_this_machine_and_buys_nothing() -> None:
-    """Loopback whatever was configured, the simulator for the provider, and no key that could leave the house."""
-    config = Config(
-        server=Server(host="0.0.0.0", internal_host="0.0.0.0", port=1234),
-        upstream=Upstream(workspace_id="llm-x", api_key_file="key.txt", audio_hosts=["*.aliyuncs.com"]),
-    )
-    demo = demo_config(config, "http://127.0.0.1:9999")
-    assert (demo.server.host, demo.server.internal_host, demo.server.port) == ("127.0.0.1", "127.0.0.1", 1234)
-    assert (demo.upstream.base_url, demo.upstream.workspace_id) == ("http://127.0.0.1:9999", None)
-    assert (demo.upstream.api_key_file, demo.upstream.audio_hosts) == (None, ["127.0.0.1:*"])
-
-
-def test_a_demo_adds_its_tenant_and_keeps_the_others() -> None:
-    """The tenant `demo` has the key `demo` and no other; a configured one of that name gives way."""
-    config = Config(tenants=[Tenant(id="demo", keys=[key_hash("own")]), Tenant(id="acme", keys=[key_hash("k")])])
-    tenants = demo_config(config, "http://127.0.0.1:9999").tenants
-    assert [(tenant.id, tenant.keys) for tenant in tenants] == [
-        ("acme", [key_hash("k")]),
-        ("demo", [key_hash(DEMO_KEY)]),
-    ]
-    assert config.tenants[0].keys == [key_hash("own")], "the configuration itself is not changed"
 
 
 async def test_a_demo_plays_out_of_the_box(tmp_path: Path) -> None:
@@ -142,7 +118,7 @@ async def test_a_drain_lets_a_running_stream_end() -> None:
         assert (await receive(socket_))["type"] == "stream.created"
         draining = asyncio.create_task(running.gateway.drain())
         heard = await hear(socket_)
-        assert heard.named("session.goaway")["time_left_ms"] == 30_000
+        assert heard.named("session.goaway")["time_left_ms"] == pytest.approx(30_000, abs=1000)
         assert heard.named("stream.completed")["duration_seconds"] == pytest.approx(3.0, abs=0.2)
         await within(draining)
         async with running.http.get(running.internal + "/readyz") as response:

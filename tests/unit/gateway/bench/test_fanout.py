@@ -6,6 +6,7 @@ It must not judge the figures.
 
 import io
 import os
+import re
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,7 @@ def test_a_few_hear_it() -> None:
     said = out.getvalue()
     assert children(os.getpid()) == before
     assert "3 heard every byte of a song" in " ".join(said.split())
+    assert re.search(r"frames miscounted +0 +<= 0 +ok", said), "the metrics by the crowd"
     assert "a frame, 3 listeners" in said
     assert "measuring websocket: 3 listeners over WebSocket, round 1 of 1\n" in err.getvalue()
 

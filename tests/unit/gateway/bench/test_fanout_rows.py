@@ -4,7 +4,7 @@ Invariant under test: medians are told, ratios are of one round, and whatever wa
 It must not measure.
 """
 
-from gateway.bench.fanout_rows import cost, frame_us, http_rows, named, ratio, right, streams_rows, websocket_rows
+from gateway.bench.fanout_rows import cost, counted, frame_us, http_rows, named, ratio, right, streams_rows, websocket_rows
 from gateway.bench.gathering import Sitting, Size
 
 
@@ -30,6 +30,8 @@ def sitting(
         memory=8192.0,
         wrong=wrong,
         words="chunk 3 was lost" if wrong else "",
+        heard=5000,
+        counted=5000 - wrong,
     )
 
 
@@ -84,3 +86,13 @@ def test_a_crowd_that_cannot_follow_is_told() -> None:
     late = cost("a", [sitting(2, 1.0, late=0.2)], frame_us).spread
     assert late.endswith("crowd 10%; late, so chunks went out together")
     assert cost("a", [sitting(2, 1.0)], frame_us).spread.endswith("server 0% of a processor, crowd 10%")
+
+
+def test_what_the_metrics_miscount_is_told() -> None:
+    """In frames, whichever is more; and each part that plays to a gateway has the row."""
+    sittings = [sitting(2, 10.0), sitting(2, 10.0, wrong=3)]
+    row = counted(sittings)
+    assert (row.value, row.verdict) == (3, "over")
+    assert row.spread == "the gateway's metrics by the 10000 that came"
+    for rows in (websocket_rows([sittings, sittings]), http_rows([sittings, sittings]), streams_rows([sittings] * 2)):
+        assert "frames miscounted" in [one.name for one in rows]

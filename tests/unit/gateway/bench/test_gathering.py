@@ -13,7 +13,7 @@ import pytest
 from gateway.bench import gathering
 from gateway.bench.benches import BenchError
 from gateway.bench.crowd import orders
-from gateway.bench.gathering import Sitting, Size, faults, gather, mistakes, typical
+from gateway.bench.gathering import Sitting, Size, faults, gather, gauge, mistakes, typical
 from gateway.bench.stage import LONGEST, Missing, Stage
 
 HERE = Stage("http://x", 0, frozenset({1}))
@@ -62,6 +62,7 @@ def report(**group: object) -> orders.Found:
     """Two groups, of which one is as given."""
     usual = {
         "frames": 10,
+        "heard": 15,
         "size": 1000,
         "silence": 0.0,
         "present": 3,
@@ -99,3 +100,9 @@ def test_a_sitting_has_figures() -> None:
     assert sitting.told() == "server 0% of a processor, crowd 25%"
     nothing = Sitting.of(Size("websocket", 6), orders.Found(2.0, 0.5, 0.1, [], {}), 0.001, 5.0, 0, "")
     assert {nothing.frame_us, nothing.kib_us, nothing.slowest, typical(nothing)} == {math.inf}
+
+
+def test_a_gauge_is_added_up() -> None:
+    """With labels and without, and not those with longer names."""
+    text = '# HELP a x\na{codec="mp3",door="x"} 2.0\na{codec="ogg"} 1.0\na_total{codec="mp3"} 9.0\nb 4.0\n'
+    assert (gauge(text, "a"), gauge(text, "b"), gauge(text, "c")) == (3.0, 4.0, 0.0)

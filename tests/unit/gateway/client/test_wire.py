@@ -74,6 +74,7 @@ def test_what_is_new_is_skipped() -> None:
         '{"type": "stream.gap", "stream_id": "s", "from_seq": "a"}',
         delta(data="%%%"),
         delta(kind="noise"),
+        '{"type": "pong", "server_time": 1, "t": ' + "[" * 5000,
     ],
 )
 def test_what_is_malformed_is_refused(message: bytes | str) -> None:

@@ -17,7 +17,13 @@ def test_a_letter_is_read_as_it_was_written() -> None:
     assert read(write(Letter("n_1", "want"))) == Letter("n_1", "want", 0, b"", None, 0.0)
 
 
-@pytest.mark.parametrize("octets", [b"", b"\xc1", b"nonsense", write(Letter("n", "k"))[:-1], msgspec.msgpack.encode(3)])
+# A name that is no UTF-8, and more lists in lists than there may be behind the fields that are known.
+STRANGE = (b"\x92\xa1\xff\xa1k", write(Letter("n", "k")).replace(b"\x96", b"\x97", 1) + b"\x91" * 5000 + b"\x01")
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"\xc1", b"nonsense", write(Letter("n", "k"))[:-1], msgspec.msgpack.encode(3), *STRANGE]
+)
 def test_what_is_no_letter_is_none(octets: bytes) -> None:
     assert read(octets) is None
 

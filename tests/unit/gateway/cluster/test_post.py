@@ -194,7 +194,7 @@ async def test_only_so_many_are_answered_at_a_time(nodes: Two, monkeypatch: pyte
 
 async def test_what_is_no_letter_harms_nothing(nodes: Two, caplog: pytest.LogCaptureFixture) -> None:
     nodes.two.letter(b"nonsense")
-    assert "cannot be read" in caplog.text
+    assert "cluster.letter_unreadable" in caplog.text
     asking = asks(nodes, "echo", b"x")
     # An answer to this very question, from somebody who was not asked, and one to a question that nobody asked.
     nodes.one.letter(write(Letter("three", "", 1, b"wrong")))

@@ -91,7 +91,7 @@ async def test_a_failure_is_told_in_our_words(caplog: pytest.LogCaptureFixture) 
     assert [error.body()["code"] for error in sink.errors] == ["transcoding_failed"]
     assert (sink.said, owner.left) == (1, [False])
     assert "sing" not in sink.errors[0].message
-    assert events(caplog) == ["encode failed"]
+    assert events(caplog) == ["codec.encode_failed"]
     assert caplog.records[0].fields["reason"] == "it does not sing"
 
 
@@ -116,7 +116,7 @@ async def test_a_sink_with_a_fault_loses_its_encode_only(last: bool, caplog: pyt
     encode.step(b"a")
     encode.take()
     encode.answered(DONE, last=last)
-    assert (events(caplog), owner.left) == (["encode was not heard"], [not last])
+    assert (events(caplog), owner.left) == (["codec.encode_unheard"], [not last])
     assert [error.code for error in sink.errors] == ["internal"]
     assert caplog.records[0].exc_info is not None
     assert caplog.records[0].levelno == logging.ERROR
@@ -133,4 +133,4 @@ async def test_a_sink_with_a_fault_at_its_end_is_left_alone(caplog: pytest.LogCa
     encode.step(b"a")
     encode.take()
     encode.answered(Failed(1, "no", 0.0), last=False)
-    assert (events(caplog), owner.left) == (["encode failed", "encode was not heard"], [False])
+    assert (events(caplog), owner.left) == (["codec.encode_failed", "codec.encode_unheard"], [False])

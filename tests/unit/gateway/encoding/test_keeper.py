@@ -14,6 +14,7 @@ from gateway.encoding.keeper import LONG_LIFE, Keeper, wait_before
 from metrics.recorder import Recorder
 from tests.support.parrots import SPEC, Heard, events
 from tests.support.relay import Clock, until, within
+from tests.support.verbs import value
 from transcode.messages import Answer, Request
 
 
@@ -71,11 +72,12 @@ class Scene:
         self.workers: list[Played] = []
         self.born = asyncio.Event()
         self.clock = Clock()
+        self.recorder = Recorder()
         self._starts = list(starts)
         self.keeper = Keeper(
             0,
             self._make,
-            Recorder(),
+            self.recorder,
             self.clock,
             lambda: 0.0,
             start_timeout=0.01,
@@ -88,6 +90,9 @@ class Scene:
         self.workers.append(Played(start, answered, lost))
         self.born.set()
         return self.workers[-1]
+
+    def ends(self, reason: str) -> float | None:
+        return value(self.recorder, "codec_worker_restarts_total", reason=reason)
 
     async def until(self, workers: int) -> Played:
         """Waits until so many have been made, and the last one works."""
@@ -134,7 +139,8 @@ async def test_a_death_is_followed_by_another_worker(caplog: pytest.LogCaptureFi
         assert (desks, sink.losses) == ([None], 1)
         await scene.until(2)
         assert scene.keeper.desk is not first
-    assert events(caplog) == ["codec worker started", "codec worker died", "codec worker restarted"]
+        assert scene.ends("died") == 1.0
+    assert events(caplog) == ["codec.worker_started", "codec.worker_died", "codec.worker_restarted"]
     died = caplog.records[1].fields
     assert (died["how"], died["encodes"], died["worker"]) == ("exit 0", 1, 0)
     assert (scene.workers[0].stops, scene.workers[1].stops, scene.keeper.desk) == ([1.0], [5.0], None)
@@ -147,13 +153,14 @@ async def test_what_cannot_start_is_tried_again(caplog: pytest.LogCaptureFixture
         assert scene.keeper.retry_at == scene.clock.at + 0.05
         await scene.until(5)
         assert scene.keeper.desk is not None
+        assert scene.ends("not_started") == 3.0, "a fault of ours is none of theirs"
     assert events(caplog) == [
-        "codec worker died",
-        "codec worker did not start",
-        "codec worker died",
-        "codec worker did not start",
-        "codec worker died",
-        "codec worker failed",
+        "codec.worker_died",
+        "codec.worker_unready",
+        "codec.worker_died",
+        "codec.worker_unready",
+        "codec.worker_died",
+        "codec.worker_failed",
     ]
     assert [worker.kills for worker in scene.workers[:4]] == [0, 1, 1, 0]
 
@@ -189,7 +196,11 @@ async def test_one_that_hangs_is_killed(caplog: pytest.LogCaptureFixture) -> Non
         await sink.until(1)
         assert (sink.losses, scene.workers[0].kills) == (1, 1)
         await scene.until(2)
-    assert events(caplog)[0] == "codec worker hung"
+        assert (scene.ends("hung"), scene.ends("died")) == (1.0, 0.0)
+        scene.workers[1].die()
+        await scene.until(3)
+        assert (scene.ends("hung"), scene.ends("died")) == (1.0, 1.0)
+    assert events(caplog)[0] == "codec.worker_hung"
 
 
 async def test_what_comes_after_the_end_is_not_heard() -> None:

@@ -66,7 +66,7 @@ async def test_without_any_worker_it_does_not_begin(caplog: pytest.LogCaptureFix
     """As soon as every worker has failed once."""
     with pytest.raises(StartError, match="no encoding worker"):
         await EncodingPool(Transcode(workers=2), Recorder(), make=parrot_process("false")).__aenter__()
-    assert events(caplog) == ["codec worker died"] * 2
+    assert events(caplog) == ["codec.worker_died"] * 2
 
 
 async def test_it_goes_on_with_those_that_have_started(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,7 +82,7 @@ async def test_it_goes_on_with_those_that_have_started(caplog: pytest.LogCapture
     async with pool:
         assert len(pool.workers) == 1
         pool.open(SPEC, Heard())
-    assert events(caplog)[:2] == ["codec worker did not start", "codec worker died"]
+    assert events(caplog)[:2] == ["codec.worker_unready", "codec.worker_died"]
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing() -> None:
@@ -114,3 +114,13 @@ async def test_processors_where_there_is_no_affinity(monkeypatch: pytest.MonkeyP
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert _processors() == [0, 1, 2]
+
+
+async def test_what_there_is_room_for_is_told() -> None:
+    """By the workers that live, and which of them are processes."""
+    async with EncodingPool(Transcode(workers=2, max_encodings=3), Recorder(), make=parrot_thread()) as pool:
+        assert (pool.room, pool.pids) == (6, [])
+        pool._keepers[0]._lost()
+        assert pool.room == 3
+    async with EncodingPool(Transcode(workers=1), Recorder(), make=parrot_process()) as pool:
+        assert [f"pid {pid}" for pid in pool.pids] == pool.workers

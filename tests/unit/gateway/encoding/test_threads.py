@@ -84,7 +84,7 @@ async def test_a_bench_that_cannot_be_had_is_no_start(caplog: pytest.LogCaptureF
 
     watch = Watch(broken)
     assert not await within(watch.worker.start())
-    assert (watch.losses, events(caplog)) == (0, ["codec worker failed"])
+    assert (watch.losses, events(caplog)) == (0, ["codec.worker_failed"])
 
 
 async def test_no_more_threads_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None:

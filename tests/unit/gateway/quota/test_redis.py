@@ -168,8 +168,8 @@ async def test_a_server_that_may_forget_is_warned_of(
             async with ledger_on(redis):
                 pass
     said = [record.message for record in caplog.records if record.name == "wavegate.ledger"]
-    assert said.count("redis may evict the ledger") == 1
-    assert said.count("redis may lose the ledger at a restart") == (0 if keeps else 3)
+    assert said.count("ledger.may_be_evicted") == 1
+    assert said.count("ledger.may_be_forgotten") == (0 if keeps else 3)
 
 
 async def test_a_server_that_tells_nothing_of_itself(line: Line) -> None:

@@ -127,7 +127,7 @@ async def test_a_fault_is_left_out(make: Make, caplog: pytest.LogCaptureFixture)
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(answer) for answer in answers] == [type(None), ValueError, type(None), ValueError, int]
     assert answers[4] == 2
-    assert [record.getMessage() for record in caplog.records] == ["a step of the ledger has failed"] * 2
+    assert [record.getMessage() for record in caplog.records] == ["ledger.step_failed"] * 2
     with pytest.raises(ValueError, match="a bug"):
         await thread.ask(fail)
 
@@ -151,7 +151,8 @@ async def test_a_transaction_that_fails(make: Make, caplog: pytest.LogCaptureFix
         assert isinstance(answer, ServiceError)
         assert (answer.code, answer.retry_after) == ("ledger_unavailable", 1.0)
         assert "has failed" in answer.message
-    assert caplog.record_tuples == [("wavegate.ledger", logging.WARNING, "the ledger has failed: the disk is gone")]
+    assert caplog.record_tuples == [("wavegate.ledger", logging.WARNING, "ledger.failed")]
+    assert caplog.records[0].__dict__["fields"] == {"reason": "the disk is gone"}
     assert await thread.ask(count) == 0
 
 

@@ -135,7 +135,7 @@ async def test_a_server_that_is_killed(
             assert (await rows_of(other))[stream(13)].settled == 101.0
         await ledger.close()
     said = [record.message for record in caplog.records if record.message.startswith("ledger")]
-    assert said == ["ledger alone", "ledger together"]
+    assert said == ["ledger.alone", "ledger.together"]
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -376,4 +376,4 @@ async def test_from_the_start_to_the_end_alone(
     await ledger.close()
     await ledger.close()
     assert await used(line_ledger(line, clock)) == ((1, 200.0) if back else (0, 0.0))
-    assert ("ledger closed alone" in caplog.text) == (not back)
+    assert ("ledger.closed_alone" in caplog.text) == (not back)

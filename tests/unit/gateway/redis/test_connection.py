@@ -76,9 +76,19 @@ async def test_a_server_that_is_killed_is_away_and_back_again(
         assert not redis.away
         assert back == [1]
     assert [record.message for record in caplog.records if record.name == "wavegate.redis"] == [
-        "redis is away",
-        "redis is back",
+        "redis.away",
+        "redis.back",
     ]
+
+
+async def test_no_connection_of_before_refuses_a_call_once_it_is_back(server: RedisServer) -> None:
+    async with Redis(server.url, timeout=TIMEOUT) as redis:
+        await asyncio.gather(*(redis.wait(0.2, "BLPOP", f"k{n}", 0.2) for n in range(4)))
+        await server.kill()
+        await away(redis)
+        await server.start()
+        # As many at once as there are connections, each of which was open when the server was killed.
+        assert len(await asyncio.gather(*(redis.call("PING") for _ in range(4)))) == 4
 
 
 async def test_a_server_that_does_not_answer_costs_no_more_than_the_deadline(server: RedisServer) -> None:
@@ -109,3 +119,18 @@ async def test_nobody_there() -> None:
         error = await away(redis)
     assert "secret" not in repr(error.__dict__)
     assert "secret" not in str(error)
+
+
+async def test_what_an_answer_took_is_told(server: RedisServer) -> None:
+    """Of each call that was answered, but not of one that was to wait, nor of one that got none."""
+    took: list[float] = []
+    async with Redis(server.url, timeout=TIMEOUT, took=took.append) as redis:
+        await redis.call("PING")
+        await redis.batch([("PING",), ("PING",)])
+        assert len(took) == 2
+        assert all(0.0 < seconds < TIMEOUT for seconds in took)
+        await redis.wait(0.01, "BLPOP", "nothing", 0.01)
+        assert len(took) == 2
+    async with Redis("redis://127.0.0.1:1", timeout=TIMEOUT, took=took.append) as redis:
+        await away(redis)
+        assert len(took) == 2

@@ -112,7 +112,7 @@ async def test_a_lease_that_is_lost_is_told_in_the_log(caplog: pytest.LogCapture
     assert caplog.records == []
     ledger.lost = True
     await account.renew(2.0)
-    assert "is lost" in caplog.text
+    assert "ledger.lease_lost" in caplog.text
     assert ledger.renewed == [ID, ID]
 
 

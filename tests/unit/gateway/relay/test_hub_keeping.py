@@ -181,7 +181,8 @@ async def test_what_listeners_took_is_counted_every_second(
         house.now.at += 1.0
         with caplog.at_level(logging.ERROR):
             await turn(house, put_forward)
-        assert "what listeners of 1 streams took" in caplog.text
+        assert "ledger.traffic_failed" in caplog.text
+        assert caplog.records[-1].__dict__["fields"] == {"streams": 1}
         house.ledger.fault = None
         house.now.at += 1.0
         await turn(house, put_forward)

@@ -68,7 +68,8 @@ async def test_work_that_breaks_ends_nothing_else(caplog: pytest.LogCaptureFixtu
             node.hub._spawn(broken(), "a broken thing")
         with caplog.at_level(logging.ERROR):
             await until(lambda: not here.hub._workers)
-        assert caplog.text.count("a broken thing: this broke") == 2
+        broke = [record.__dict__["fields"] for record in caplog.records if record.message == "task.broke"]
+        assert broke == [{"task": "a broken thing"}] * 2
         assert not stream.status.final
         assert not heard.ended
 

@@ -69,7 +69,17 @@ def test_news_come_over() -> None:
     assert letters.read_entry(letters.news_entry(b"\x81\x02{}")) == letters.News(b"\x81\x02{}")
 
 
-@pytest.mark.parametrize("entry", [b"", b"\x00", b"\x02\x00", b"\x05hello", b"\x01\xff", b"\x04\x90", b"\xff" * 30])
+# A word that is not known, and behind it more lists in lists than there may be.
+DEEP = b"\x81\xa4mood" + b"\x91" * 5000 + b"\x01"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(b"", b"\x00", b"\x02\x00", b"\x05hello", b"\x01\xff", b"\x04\x90", b"\xff" * 30),
+        *(b"\x01" + DEEP, b"\x04" + DEEP, b"\x01\x81\xa1\xff\x00"),
+    ],
+)
 def test_what_nobody_wrote_is_not_read(entry: bytes) -> None:
     """It is said, not guessed at."""
     with pytest.raises(ValueError, match=r".+"):

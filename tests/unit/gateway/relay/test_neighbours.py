@@ -224,8 +224,9 @@ async def test_a_stream_that_is_not_there_is_told_so(kind: str) -> None:
         with pytest.raises(ServiceError) as strange:
             await here.cluster.ask("n0", kind, b"\xc1")
         assert strange.value.code == "internal"
-        with pytest.raises(ServiceError):
-            read(letters.Name, b"")
+        for strange_body in (b"", b"\x82\xa6tenant\xa1\xff", b"\x81\xa4mood" + b"\x91" * 5000 + b"\x01"):
+            with pytest.raises(ServiceError):
+                read(letters.Name, strange_body)
         assert list(there.hub.streams) == []
 
 
@@ -256,7 +257,7 @@ async def test_a_directory_that_is_away_stops_nobody(caplog: pytest.LogCaptureFi
         with caplog.at_level(logging.WARNING):
             stream = await there.finish()
         assert stream.status is Status.COMPLETED
-        assert "are not known to other nodes" in caplog.text
+        assert "cluster.streams_untold" in caplog.text
         two.time.at += 4000.0
         there.hub.forget()
         await two.told()

@@ -113,7 +113,8 @@ async def test_what_cannot_be_handed_over_holds_nobody_up(caplog: pytest.LogCapt
         here.cluster.deaf.add("keep")
         with caplog.at_level(logging.WARNING):
             await within(there.neighbours.hand_over(1000.0))
-        assert f"stream {stream.id} was not handed over: cluster_unavailable" in caplog.text
+        assert "stream.not_handed_over" in caplog.text
+        assert caplog.records[-1].__dict__["fields"] == {"stream_id": stream.id, "code": "cluster_unavailable"}
         here.cluster.deaf.clear()
         await within(there.neighbours.hand_over(0.05), 10.0)
         assert len(two.realm.logs) == 1, "nobody has said yet that it is read"

@@ -228,3 +228,15 @@ def test_a_fade_makes_what_follows_quieter_and_nothing_shorter() -> None:
         assert faint[at] == pytest.approx(samples[at] * (21599 - at) / 7200, abs=1.0)
     assert not any(faint[21600:])
     assert native.seconds == pytest.approx(1.0)
+
+
+def test_silence_at_the_end_is_counted_until_something_sounds() -> None:
+    """In whole chunks: the zeros that have come in a row."""
+    native, sound = rendition(WAV), wav(48000)
+    feed(native, sound[:44] + bytes(48000), 4000)
+    assert native.silent_seconds == native.channel.seconds(native.channel.end_pts)
+    assert native.silent_seconds > 0.7
+    native.feed(sound[44:20044])
+    assert native.silent_seconds == 0.0
+    native.feed(bytes(40000))
+    assert native.silent_seconds == pytest.approx(0.7, abs=0.2)

@@ -109,7 +109,9 @@ async def test_who_cannot_ask_orders_alone(away: bool, caplog: pytest.LogCapture
             stream, known = await here.hub.order(SHARED)
         assert not known
         assert not isinstance(stream, Replica)
-        assert "without asking other nodes: cluster_unavailable" in caplog.text
+        assert "stream.not_shared" in caplog.text
+        (alone,) = [record for record in caplog.records if record.message == "stream.not_shared"]
+        assert alone.__dict__["fields"] == {"code": "cluster_unavailable"}
         two.realm.away = False
 
 

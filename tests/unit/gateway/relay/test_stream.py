@@ -147,7 +147,6 @@ async def test_what_is_measured(tasks: asyncio.TaskGroup) -> None:
     assert value("wavegate_upstream_first_audio_seconds_sum", model) == 3.0
     assert value("wavegate_upstream_first_audio_seconds_count", model) == 1.0
     assert value("wavegate_streams_total", model | {"outcome": "completed"}) == 1.0
-    assert value("wavegate_audio_seconds_total", {"tenant": TENANT, "state": "settled"}) == 0.5
 
 
 async def test_waiting_for_a_stream_that_was_never_started() -> None:
@@ -198,6 +197,27 @@ async def test_news_are_told_when_there_are_any(tasks: asyncio.TaskGroup) -> Non
     stream.announce()
     assert news(pipe)[-1]["title"] == stream.title == "Coda"
     assert news(pipe)[-1]["pts"] == pytest.approx(20 * FRAME_SECONDS)
+    end.set()
+    await within(stream.wait())
+
+
+async def test_silence_is_news(tasks: asyncio.TaskGroup) -> None:
+    """Told when it begins and when it is over, and to whoever comes to a song of which it was noticed."""
+    clock, gate, end = Clock(), asyncio.Event(), asyncio.Event()
+    tools = instruments(None, clock)
+    stream = Stream(RENDITION, Order(BUYER, song()), account(), tools, workshop(), silence_seconds=10.0)
+    pipe = Pipe()
+    listen(stream.native, pipe)
+    stream.start(tasks, ScriptedSource(AudioDelta(mp3_frames(1)[0] * 20), gate, AudioDelta(SONG), end))
+    await until(lambda: stream.native.end > 0)
+    stream.tick()
+    clock.at += 11.0
+    stream.tick()
+    gate.set()
+    await until(lambda: stream.native.end > 3)
+    stream.tick()
+    told = [one["silent"] for one in news(pipe) if "silent" in one]
+    assert told == ["still", None]
     end.set()
     await within(stream.wait())
 

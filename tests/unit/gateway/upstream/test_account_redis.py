@@ -135,7 +135,7 @@ async def test_a_fault_does_not_silence_the_node(redis: Redis, caplog: pytest.Lo
         await until(lambda: any(permits))
         account.expect(None)
         await knows(redis, "held", 1)
-    assert [record.message for record in caplog.records] == ["the provider account was not told what this node holds"]
+    assert [record.message for record in caplog.records] == ["upstream.account_untold"]
 
 
 async def test_what_was_heard_while_the_store_was_away_is_told_later(server: RedisServer) -> None:

@@ -228,7 +228,7 @@ async def test_a_slow_disk_costs_recordings_and_nothing_else(
         stuck.set()
     assert [path.name.partition("-")[2] for path in files(tmp_path)] == ["first.flight.jsonl"]
     (record,) = caplog.records
-    assert record.message == "flight recording is dropped"
+    assert record.message == "upstream.recording_dropped"
     assert record.fields["reason"] == "the disk is too slow"  # type: ignore[attr-defined]  # what the log adds to a record
 
 
@@ -283,7 +283,7 @@ async def test_a_directory_that_cannot_be_made(tmp_path: Path, caplog: pytest.Lo
     (tmp_path / "file").write_text("x")
     async with recording(tmp_path / "file") as recorder:
         fly(recorder, b"one")
-    assert [record.message for record in caplog.records] == ["flight recording is dropped"]
+    assert [record.message for record in caplog.records] == ["upstream.recording_dropped"]
 
 
 async def test_closing_does_not_wait_for_ever(
@@ -312,4 +312,4 @@ async def test_no_thread_to_write_with(
             assert fly(recorder, b"one").dropped
         fly(recorder, b"two")
     assert len(files(tmp_path)) == 1
-    assert [record.message for record in caplog.records] == ["flight recording is dropped"]
+    assert [record.message for record in caplog.records] == ["upstream.recording_dropped"]

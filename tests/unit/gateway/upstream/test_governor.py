@@ -14,6 +14,7 @@ from gateway.model import Queued, TenantId
 from gateway.upstream.governor import Governor
 from tests.support.governor import Guest, governor, guests, steps
 from tests.support.relay import Clock
+from tests.support.verbs import value
 
 CIRCUIT_FAILURES = Upstream().circuit_failures
 CIRCUIT_SECONDS = Upstream().circuit_seconds
@@ -45,6 +46,26 @@ async def test_whoever_need_not_wait_hears_nothing_of_a_queue() -> None:
         assert present[0].news == present[1].news == []
         assert (of.used, of.waiting, gauge(of, "used"), gauge(of, "limit")) == (2, 0, 2.0, 2.0)
     assert (of.used, gauge(of, "used")) == (0, 0.0)
+
+
+async def test_who_waits_is_counted_and_how_long_it_took() -> None:
+    """While it waits, and when it has got its turn; a circuit is open until its time is over, also if nobody asks."""
+    clock = Clock()
+    of = governor(clock, max_concurrency=1)
+    async with guests(of, "a", "b") as (first, second):
+        assert value(of._recorder, "upstream_queue") == 1.0
+        assert value(of._recorder, "upstream_queue_seconds_count") == 1.0
+        await first.leave()
+        await steps()
+        assert second.turn is not None
+        assert value(of._recorder, "upstream_queue") == 0.0
+        assert value(of._recorder, "upstream_queue_seconds_count") == 2.0
+        assert 0.0 <= (value(of._recorder, "upstream_queue_seconds_sum") or 0.0) < 5.0
+    await fail(of, BROKEN, CIRCUIT_FAILURES)
+    assert value(of._recorder, "upstream_circuit_open") == 1.0
+    clock.at += CIRCUIT_SECONDS
+    of.measure()
+    assert value(of._recorder, "upstream_circuit_open") == 0.0
 
 
 async def test_the_waiting_are_told_their_place_whenever_it_changes() -> None:
@@ -206,6 +227,7 @@ async def test_failures_in_a_row_open_the_circuit() -> None:
     assert of.trouble() is None
     await fail(of, BROKEN)
     assert of.trouble() == "upstream circuit open"
+    assert value(of._recorder, "upstream_circuit_open") == 1.0
     clock.at += 5
     with pytest.raises(UpstreamError) as caught:
         await of.admission(TenantId("a")).__aenter__()

@@ -33,5 +33,10 @@ def test_ends_are_judged_once_all_have_been_read() -> None:
 def test_a_mark_begins_anew() -> None:
     """With what came, not with what was wrong."""
     group = Group("a", frames=3, size=4, silence=5.0, joined=6)
+    for _ in range(2):
+        group.mark()
+        assert group.heard == 3
+    group.frames += 2
+    assert group.heard == 5
     group.mark()
     assert (group.frames, group.size, group.silence, group.joined) == (0, 0, 0.0, 6)
