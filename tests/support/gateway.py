@@ -17,7 +17,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import Gateway
-from gateway.config.schema import Cluster, Config, Limits, Quota, Relay, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Cluster, Config, Limits, Log, Quota, Relay, Server, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
 from gateway.model import Kind
 from gateway.protocol.frames import Header, unpack
@@ -90,6 +90,7 @@ async def bench(
             relay=sections.get("relay", Relay()),
             quota=sections.get("quota", Quota(store="memory:")),
             cluster=sections.get("cluster", Cluster()),
+            log=sections.get("log", Log()),
             # Threads: most tests convert nothing, and a process takes its time to start.
             transcode=sections.get("transcode", Transcode(workers=0)),
             tenants=tenants

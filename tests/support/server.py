@@ -133,7 +133,7 @@ class Line:
             sample.labels["code"]: sample.value
             for metric in self.recorder.registry.collect()
             for sample in metric.samples
-            if sample.name == "wavegate_websocket_closes_total"
+            if sample.name == "wavegate_websocket_closes_total" and sample.value
         }
 
 

@@ -1,0 +1,232 @@
+"""Two gateways behind nginx are restarted, one after the other, under many listeners and orders: nobody notices.
+
+Half of the listeners are the Python client, half are HTTP players that break off once and go on at the very byte.
+Invariant under test: no byte is lost or comes twice, every hash is right, and every order is taken and bought once. It
+looks at what clients hear, at /readyz, and at the ledger.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.client import Client, Kind, Patience
+from gateway.config.secret import key_hash
+from gateway.upstream.simulator.server import Simulator
+from tests.house.programs import Program
+from tests.house.tree import ROOT
+from tests.support.proxies import Behind, Front, free_ports, front
+from tests.support.redis import redis_server
+from tests.support.union import answered
+
+Start = Callable[..., Awaitable[Program]]
+Need = Callable[[str], str]
+
+KEY = "wg_acme"
+PATIENCE = Patience(base=0.1, cap=2.0, attempts=50, seconds=240.0)
+# Hundreds of clients and two gateways, on two processors that measure coverage besides.
+SECONDS = 240.0
+DRAINING = {"status": "unready", "reasons": ["draining"]}
+AWAY = (502, 503)
+UNLIMITED = (
+    *("listeners", "connections", "concurrent_streams", "streams_per_minute"),
+    *("audio_seconds_per_day", "audio_seconds_per_month"),
+)
+
+
+@dataclass
+class Audience:
+    """What has been heard: the hash of each song by each listener, and how often they had to come back."""
+
+    expected: int
+    begun: int = 0
+    all_hear: asyncio.Event = field(default_factory=asyncio.Event)
+    hashes: dict[str, list[str]] = field(default_factory=dict)
+    returns: int = 0
+
+    def begins(self) -> None:
+        self.begun += 1
+        if self.begun == self.expected:
+            self.all_hear.set()
+
+    def heard(self, stream_id: str, sha256: str, returns: int) -> None:
+        self.hashes.setdefault(stream_id, []).append(sha256)
+        self.returns += returns
+
+
+async def by_client(url: str, stream_id: str, audience: Audience) -> None:
+    """A listener as the Python client is one: it comes back by itself."""
+    heard, last = hashlib.sha256(), -1
+    async with Client(url, key=KEY, patience=PATIENCE) as client, await client.attach(stream_id) as song:
+        async for frame in song:
+            heard.update(frame.payload)
+            if frame.header.kind is Kind.AUDIO:
+                assert frame.header.seq == last + 1
+                last = frame.header.seq
+                if last == 0:
+                    audience.begins()
+        assert heard.hexdigest() == song.sha256
+        audience.heard(stream_id, heard.hexdigest(), song.statistics.reconnects)
+
+
+async def by_http(http: aiohttp.ClientSession, url: str, stream_id: str, audience: Audience) -> None:
+    """A player that asks for the rest when the body breaks off; once it is the player who leaves."""
+    body, returns, leaves = b"", -1, True
+    while True:
+        returns += 1
+        ranged = {"Range": f"bytes={len(body)}-"} if body else {}
+        try:
+            async with http.get(f"{url}/v1/streams/{stream_id}/audio.mp3", headers=ranged) as response:
+                if response.status == 416:  # it had everything
+                    break
+                if response.status in AWAY:
+                    await asyncio.sleep(0.2)  # as players do
+                    continue
+                assert response.status == (206 if body else 200), await response.text()
+                async for piece in response.content.iter_any():
+                    if not body:
+                        audience.begins()
+                    body += piece
+                    if leaves and audience.all_hear.is_set():
+                        leaves = False
+                        break
+                else:
+                    break
+        except aiohttp.ClientError:
+            pass
+    audience.heard(stream_id, hashlib.sha256(body).hexdigest(), returns)
+
+
+async def orders(http: aiohttp.ClientSession, url: str, over: asyncio.Event) -> list[str]:
+    """An order after the other until it is over; who is told to come back comes back with the same order."""
+    taken = []
+    while not over.is_set():
+        key = {"Idempotency-Key": f"order-{len(taken)}"}
+        body = {"input": {"prompt": "[[scale seconds=1 speed=0]] a small song in between"}}
+        while True:
+            async with http.post(f"{url}/v1/streams", json=body, headers=key) as response:
+                document: dict[str, Any] = await response.json()
+            if response.status in AWAY:
+                assert document["error"]["retryable"], document
+                await asyncio.sleep(0.1)
+                continue
+            assert response.status in (200, 201), document
+            taken.append(document["id"])
+            break
+        await asyncio.sleep(0.15)
+    return taken
+
+
+@dataclass
+class Node:
+    """A gateway as a program, at ports that it keeps over a restart."""
+
+    start: Start
+    folder: Path
+    settings: dict[str, Any]
+    public: int
+    internal: int
+    program: Program | None = None
+
+    async def begin(self, http: aiohttp.ClientSession) -> None:
+        """Until it is ready."""
+        file = self.folder / f"gateway-{self.public}.yaml"
+        server = {**self.settings["server"], "port": self.public, "internal_port": self.internal}
+        await asyncio.to_thread(file.write_text, json.dumps({**self.settings, "server": server}), encoding="utf-8")
+        surroundings = {"DASHSCOPE_API_KEY": "sk-test-provider-key-0123456789", "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = (sys.executable, "-m", "gateway", "serve", "--config", file)
+        self.program = await self.start(*command, cwd=ROOT, environment=surroundings)
+        await self.program.says(r"^  public    http", SECONDS)
+        await answered(
+            lambda: self.ready(http), lambda said: said == (200, {"status": "ready", "reasons": []}), SECONDS
+        )
+
+    async def ready(self, http: aiohttp.ClientSession) -> tuple[int, Any]:
+        async with http.get(f"http://127.0.0.1:{self.internal}/readyz") as response:
+            return response.status, await response.json()
+
+    async def restart(self, http: aiohttp.ClientSession) -> None:
+        """SIGTERM, until it has drained and ended by itself; then again."""
+        assert self.program is not None
+        self.program.send(signal.SIGTERM)
+        assert await answered(lambda: self.ready(http), lambda said: said[0] == 503, SECONDS) == (503, DRAINING)
+        assert await self.program.ends(SECONDS) == 0, self.program.said
+        await self.begin(http)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("listeners", "seconds"), [(40, (2, 5)), (500, (15, 45))])
+async def test_nobody_notices(
+    process: Start, need: Need, tmp_path: Path, listeners: int, seconds: tuple[int, int]
+) -> None:
+    """A song ends while each of the two drains, at real time; every gateway has listeners of both."""
+    async with redis_server(need("redis-server")) as redis, Simulator() as simulator:
+        settings = {
+            "server": {"drain_timeout": SECONDS},
+            "upstream": {"base_url": simulator.url, "audio_hosts": ["127.0.0.1:*"], "requests_per_minute": 6000},
+            "cluster": {"redis_url": redis.url},
+            "transcode": {"workers": 0},
+            "tenants": [
+                {
+                    "id": "acme",
+                    "keys": [key_hash(KEY)],
+                    "limits": dict.fromkeys(UNLIMITED, 0),
+                }
+            ],
+        }
+        ports = free_ports(4)
+        nodes = [Node(process, tmp_path, settings, *ports[:2]), Node(process, tmp_path, settings, *ports[2:])]
+        gateways = [Behind(f"127.0.0.1:{node.public}", f"127.0.0.1:{node.internal}") for node in nodes]
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with (
+            aiohttp.ClientSession(
+                headers=headers, connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(SECONDS)
+            ) as http,
+            front("nginx", need, tmp_path, gateways) as proxy,
+        ):
+            await asyncio.gather(*(node.begin(http) for node in nodes))
+            await _restarted(nodes, proxy, http, listeners, seconds)
+        for node in nodes:
+            assert node.program is not None
+            node.program.send(signal.SIGTERM)
+            assert await node.program.ends(SECONDS) == 0
+
+
+async def _restarted(
+    nodes: list[Node], proxy: Front, http: aiohttp.ClientSession, listeners: int, seconds: tuple[int, int]
+) -> None:
+    # One song of each gateway: which one a proxy would choose is the proxy's.
+    songs = []
+    for node, length in zip(nodes, seconds, strict=True):
+        body = {"input": {"prompt": f"[[scale seconds={length} speed=1]] a song of {length} seconds"}}
+        async with http.post(f"http://127.0.0.1:{node.public}/v1/streams", json=body) as response:
+            songs.append((await response.json())["id"])
+    audience, over = Audience(listeners), asyncio.Event()
+    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as tasks:
+        for number in range(listeners):
+            song = songs[number // 2 % 2]
+            hear = by_http(http, proxy.plain, song, audience) if number % 2 else by_client(proxy.plain, song, audience)
+            tasks.create_task(hear)
+        buying = tasks.create_task(orders(http, proxy.plain, over))
+        await audience.all_hear.wait()
+        for node in nodes:
+            await node.restart(http)
+        over.set()
+    assert [len(audience.hashes[song]) for song in songs] == [listeners // 2] * 2
+    assert [len(set(audience.hashes[song])) for song in songs] == [1, 1], "all have heard the very same bytes"
+    assert audience.returns >= listeners // 2
+    taken = buying.result()
+    assert len(set(taken)) == len(taken) > 3
+    async with http.get(f"{proxy.plain}/v1/usage?limit=1000") as response:
+        generations = [row["stream_id"] for row in (await response.json())["generations"]]
+    assert sorted(generations) == sorted([*songs, *taken]), "each was bought once"

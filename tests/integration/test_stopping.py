@@ -1,0 +1,237 @@
+"""A gateway under listeners of every kind is told to stop: who may finish hears every byte, and the bill is settled.
+
+Real processes, by signals. Invariant under test: SIGTERM ends in order and in time whatever is heard, and no
+generation is settled twice or never. It looks at frames, bodies, segments, hashes, exit codes and the ledger's file.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway.config.secret import key_hash
+from gateway.upstream.simulator.server import Simulator
+from tests.house.programs import Program
+from tests.house.tree import ROOT
+
+Start = Callable[..., Awaitable[Program]]
+
+KEY = "wg_acme"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+PATIENCE = 60.0
+
+
+@dataclass
+class Stage:
+    """A gateway as a process, and what its listeners have told."""
+
+    program: Program
+    url: str
+    internal: str
+    folder: Path
+    http: aiohttp.ClientSession
+    begun: int = 0
+    told: list[float] = field(default_factory=list)
+    closed: list[tuple[int, str]] = field(default_factory=list)
+
+    async def order(self, seconds: float) -> str:
+        body = {"input": {"prompt": f"[[scale seconds={seconds} speed=1]] a scale that is heard to its end"}}
+        async with self.http.post(f"{self.url}/v1/streams", json=body) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["id"])
+
+    async def websocket(self, stream_id: str) -> str | None:
+        """Hears it to its end; the hash of what it heard, where the gateway says the same, or None if it was cut."""
+        heard = hashlib.sha256()
+        url = "ws" + self.url.removeprefix("http") + "/v1/ws"
+        async with connect(url, additional_headers=HEADERS, subprotocols=["wavegate.v1"], compression=None) as socket:  # type: ignore[list-item]  # it is a str
+            await socket.send(json.dumps({"type": "stream.attach", "stream_id": stream_id, "framing": "raw"}))
+            begun = False
+            try:
+                while True:
+                    message = await socket.recv()
+                    if isinstance(message, bytes):
+                        heard.update(message)
+                        self.begun += not begun
+                        begun = True
+                        continue
+                    said = json.loads(message)
+                    if said["type"] == "session.goaway":
+                        self.told.append(time.monotonic())
+                        assert said["time_left_ms"] > 0
+                    elif said["type"] == "stream.completed":
+                        assert said["sha256"] == heard.hexdigest()
+                        return heard.hexdigest()
+            except ConnectionClosed as end:
+                self.closed.append((end.rcvd.code, end.rcvd.reason) if end.rcvd is not None else (1006, ""))
+                return None
+
+    async def body(self, stream_id: str) -> str | None:
+        """The same of a progressive answer."""
+        heard = hashlib.sha256()
+        async with self.http.get(f"{self.url}/v1/streams/{stream_id}/audio.mp3") as response:
+            assert response.status == 200
+            begun = False
+            try:
+                async for piece in response.content.iter_any():
+                    heard.update(piece)
+                    self.begun += not begun
+                    begun = True
+            except aiohttp.ClientPayloadError:
+                return None
+        return heard.hexdigest()
+
+    async def segments(self, stream_id: str) -> int:
+        """Fetches as players behind a proxy do, each file by a connection of its own; how many segments there were."""
+        base, fetched, begun = f"{self.url}/v1/streams/{stream_id}/hls", set[str](), False
+        async with aiohttp.ClientSession(
+            headers={**HEADERS, "User-Agent": f"player {id(fetched)}"}, connector=aiohttp.TCPConnector(force_close=True)
+        ) as http:
+            while True:
+                async with http.get(f"{base}/index.m3u8") as response:
+                    assert response.status == 200, await response.text()
+                    text = await response.text()
+                for name in re.findall(r"^\d+\.m4s$", text, re.MULTILINE):
+                    if name not in fetched:
+                        async with http.get(f"{base}/{name}") as response:
+                            assert response.status == 200
+                            assert await response.read()
+                        fetched.add(name)
+                self.begun += not begun
+                begun = True
+                if "#EXT-X-ENDLIST" in text:
+                    return len(fetched)
+                await asyncio.sleep(0.3)
+
+    async def status(self, path: str) -> tuple[int, Any]:
+        async with self.http.get(f"{self.internal}{path}") as response:
+            return response.status, await response.json()
+
+    async def hearing(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.begun < count:  # noqa: ASYNC110 - what is looked at has no event
+                await asyncio.sleep(0.02)
+
+    def bills(self) -> list[tuple[Any, ...]]:
+        """What the ledger's file says of all generations, once the process has ended."""
+        with closing(sqlite3.connect(self.folder / "usage.db")) as ledger:
+            return ledger.execute("SELECT status, settled, received, finished_at FROM generations").fetchall()
+
+
+@asynccontextmanager
+async def stage(process: Start, folder: Path, **server: Any) -> AsyncIterator[Stage]:
+    async with (
+        Simulator() as simulator,
+        aiohttp.ClientSession(
+            headers=HEADERS, connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(PATIENCE)
+        ) as http,
+    ):
+        file = folder / "wavegate.yaml"
+        settings = {
+            "server": {"port": 0, "internal_port": 0, **server},
+            "upstream": {"base_url": simulator.url, "audio_hosts": ["127.0.0.1:*"]},
+            "quota": {"store": f"sqlite:///{folder}/usage.db"},
+            "tenants": [{"id": "acme", "keys": [key_hash(KEY)], "limits": {"listeners": 0, "connections": 0}}],
+        }
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        surroundings = {"DASHSCOPE_API_KEY": "sk-test-provider-key-0123456789", "PYTHONPATH": os.pathsep.join(sys.path)}
+        program = await process(
+            sys.executable, "-m", "gateway", "serve", "--config", file, cwd=ROOT, environment=surroundings
+        )
+        url = (await program.says(r"^  public    (http://127\.0\.0\.1:\d+)$", PATIENCE))[1]
+        internal = (await program.says(r"^  internal  (http://127\.0\.0\.1:\d+)/metrics$", PATIENCE))[1]
+        yield Stage(program, url, internal, folder, http)
+
+
+@pytest.mark.parametrize(
+    ("sockets", "bodies", "players", "seconds", "window"),
+    [(60, 25, 15, 6, 12), pytest.param(350, 100, 50, 30, 60, marks=[pytest.mark.nightly, pytest.mark.timeout(200)])],
+)
+async def test_whoever_may_finish_does(
+    process: Start, tmp_path: Path, sockets: int, bodies: int, players: int, seconds: int, window: int
+) -> None:
+    """All kinds of listeners hear the whole song; sessions are told one after another; nothing new is taken."""
+    async with stage(process, tmp_path, drain_timeout=float(window)) as there:
+        stream_id = await there.order(seconds)
+        async with asyncio.timeout(3 * PATIENCE), asyncio.TaskGroup() as tasks:
+            whole = [tasks.create_task(there.websocket(stream_id)) for _ in range(sockets)]
+            whole += [tasks.create_task(there.body(stream_id)) for _ in range(bodies)]
+            fetched = [tasks.create_task(there.segments(stream_id)) for _ in range(players)]
+            await there.hearing(sockets + bodies + players)
+            there.program.send(signal.SIGTERM)
+            began = time.monotonic()
+            await there.program.says("stopping")
+            assert await there.status("/readyz") == (503, {"status": "unready", "reasons": ["draining"]})
+            assert (await there.status("/healthz"))[0] == 200
+            body = {"input": {"prompt": "a song that comes too late to be sung"}}
+            # The port is open for those who fetch: whoever wants something new hears that it comes too late.
+            async with there.http.post(f"{there.url}/v1/streams", json=body) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (503, "going_away")
+                assert (response.headers["Connection"], response.headers["Retry-After"]) == ("close", "1")
+        ended = time.monotonic()
+        assert await there.program.ends(PATIENCE) == 0
+        assert len({task.result() for task in whole}) == 1, "everybody has heard the same, and all of it"
+        assert whole[0].result() is not None
+        segments = {task.result() for task in fetched}
+        assert len(segments) == 1, "all have fetched all segments"
+        assert segments.pop() >= seconds - 1
+        # Those who were told before the song ended were told evenly over the half of the window.
+        moments = sorted(at - began for at in there.told)
+        share = min(1.0, (ended - began) / (window / 2))
+        assert len(moments) >= 0.5 * share * sockets
+        assert moments[0] < 2.0
+        halves = Counter(moment < moments[-1] / 2 for moment in moments)
+        assert 0.25 < halves[True] / len(moments) < 0.75
+        ((status, settled, received, finished_at),) = there.bills()
+        assert (status, settled == received, finished_at is not None) == ("completed", True, True)
+
+
+async def test_behind_the_deadline_nobody_is_waited_for(process: Start, tmp_path: Path) -> None:
+    """A song that is too long: its listeners are told why it ends, none is left, and what was sung is billed once."""
+    async with stage(process, tmp_path, drain_timeout=1.0) as there:
+        stream_id = await there.order(120)
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            cut = [tasks.create_task(there.websocket(stream_id)) for _ in range(10)]
+            cut += [tasks.create_task(there.body(stream_id)) for _ in range(5)]
+            await there.hearing(15)
+            there.program.send(signal.SIGTERM)
+            began = time.monotonic()
+        assert await there.program.ends(PATIENCE) == 0
+        assert time.monotonic() - began < 1.0 + 10.0
+        assert {task.result() for task in cut} == {None}
+        assert {code for code, _ in there.closed} == {1012}
+        assert all(re.fullmatch(r"going_away;retry_after_ms=\d+", reason) for _, reason in there.closed)
+        ((status, settled, received, finished_at),) = there.bills()
+        assert (status, settled == received, settled > 0, finished_at is not None) == ("failed", True, True, True)
+
+
+async def test_a_balancer_gets_its_time_and_a_second_signal_takes_it(process: Start, tmp_path: Path) -> None:
+    """While it is given, all is taken as before, but for being ready; then the port is closed. Twice is at once."""
+    async with stage(process, tmp_path, drain_delay=60.0, drain_timeout=60.0) as there:
+        there.program.send(signal.SIGTERM)
+        await there.program.says("stopping")
+        assert (await there.status("/readyz"))[0] == 503
+        stream_id = await there.order(120)
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            cut = tasks.create_task(there.websocket(stream_id))
+            await there.hearing(1)
+            there.program.send(signal.SIGTERM)
+        assert await there.program.ends(PATIENCE) == 0
+        assert (cut.result(), [code for code, _ in there.closed]) == (None, [1012])
+        assert [(status, settled > 0) for status, settled, *_ in there.bills()] == [("failed", True)]
