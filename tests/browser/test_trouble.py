@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Server, Upstream
+from gateway.config.schema import Config, Relay, Server, Upstream
 from tests.browser.conftest import PATIENCE, Demo, Visit
 
 pytestmark = pytest.mark.nightly
@@ -54,6 +54,18 @@ async def test_who_must_wait_is_told_and_need_not_ask_again(visit: Visit) -> Non
         await in_state(page, "playing")
         async with http.get(f"{url}/v1/streams") as answer:
             assert len((await answer.json())["streams"]) == 6
+        await page.close()  # it would miss its gateway
+
+
+async def test_a_provider_that_pauses_is_told(visit: Visit) -> None:
+    """It is no fault of the network: the page says what it waits for, and plays on when more comes."""
+    config = Config(server=Server(port=0, internal_port=0), relay=Relay(silence_seconds=1.0))
+    async with Gateway(config, None, demo=True) as running:
+        page = await visit(running.addresses.public)
+        await compose(page, "[[stall seconds=14 after=2 silence=5 speed=1.5]] a scale that takes a breath")
+        await expect(page.locator("#status")).to_contain_text("The provider has paused")
+        await expect(page.locator("#status")).to_contain_text("Playing")
+        await expect(page.locator("#alert")).to_be_hidden()
         await page.close()  # it would miss its gateway
 
 

@@ -110,7 +110,7 @@ async def test_one_encode_fails_alone(parrots: Make, caplog: pytest.LogCaptureFi
         assert [(len(sink.results), len(sink.errors), sink.losses) for sink in broken] == [(1, 1, 0)] + [(0, 1, 0)] * 2
         assert neighbour.data.endswith(b"19200:a19200:end")
         assert active(recorder) == 0.0
-    assert events(caplog) == ["encode failed"] * 3
+    assert events(caplog) == ["codec.encode_failed"] * 3
 
 
 async def test_full_is_full_until_one_ends(parrots: Make) -> None:
@@ -180,17 +180,17 @@ async def test_one_that_hangs_loses_all_of_its_encodes(parrots: Make) -> None:
                 assert active(recorder) == 0.0
                 for encode in encodes:
                     encode.close()
-                await journal.until("codec worker restarted")
+                await journal.until("codec.worker_restarted")
                 await sing(pool, [b"a"]).until(1)
                 assert [(sink.said, sink.losses) for sink in sinks] == [(1, 1)] * 4
     finally:
         Parrot.free.set()
     # A worker that takes its time to die is said to hang more than once.
     assert list(dict.fromkeys(journal.events))[:4] == [
-        "codec worker started",
-        "codec worker hung",
-        "codec worker died",
-        "codec worker restarted",
+        "codec.worker_started",
+        "codec.worker_hung",
+        "codec.worker_died",
+        "codec.worker_restarted",
     ]
 
 

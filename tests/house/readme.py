@@ -13,12 +13,30 @@ from tests.house.tree import PACKAGES
 SHELL_BLOCK = re.compile(r"^```(?:console|sh|shell|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?<![\w.-])wavegate ([a-z][a-z-]*)|python -m gateway ([a-z][a-z-]*)")
 OUR_PATH = re.compile(rf"(?<![\w./:-])((?:{'|'.join((*PACKAGES, 'tests', 'deploy', '.ci'))})/[\w./-]*\w)")
-DOCUMENTS = ("README.md", "gateway/README.md", "tests/README.md", "deploy/README.md", "deploy/players/README.md")
+DOCUMENTS = (
+    "README.md",
+    "gateway/README.md",
+    "tests/README.md",
+    "deploy/README.md",
+    "deploy/OPERATING.md",
+    "deploy/SIZING.md",
+    "deploy/RELEASING.md",
+    "deploy/LICENCES.md",
+    "deploy/players/README.md",
+    ".github/CONTRIBUTING.md",
+)
+PROMPT = re.compile(r'(?:"prompt": |--prompt )"([^"]*)"')
 
 
 def shell_blocks(text: str) -> list[str]:
     """What a reader types in each fenced shell block of a Markdown text: no comments, no answers after prompts."""
     return [_typed(block.splitlines()) for block in SHELL_BLOCK.findall(text)]
+
+
+def prompts(root: Path) -> list[str]:
+    """What a reader is told to have sung, in every document."""
+    texts = [(root / name).read_text(encoding="utf-8") for name in DOCUMENTS if (root / name).exists()]
+    return [prompt for text in texts for block in shell_blocks(text) for prompt in PROMPT.findall(block)]
 
 
 def _typed(lines: list[str]) -> str:

@@ -34,11 +34,13 @@ def complaints(root: Path) -> list[str]:
             if word := UNFINISHED.search(comment):
                 found.append(f"{where} leaves a {word[0]}")
         for number, line in enumerate(text.splitlines(), start=1):
-            if MACHINE_PATH.search(line):
+            if "/" in line and MACHINE_PATH.search(line):
                 found.append(f"{path.relative_to(root)}:{number} names a path of one machine")
     return found
 
 
 def _comments(text: str) -> dict[int, str]:
+    if not (SWITCH.search(text) or UNFINISHED.search(text)):
+        return {}  # no comment can match: most files need not be taken apart, which takes ten times as long
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}

@@ -17,7 +17,10 @@ def test_every_module_imports_alone() -> None:
 
 
 def test_a_cycle_and_a_warning_are_named(tmp_path: Path) -> None:
-    """A module that needs another one first, and one that warns, are named; their neighbours are not."""
+    """A module that needs another one first, and one that warns, are named; their neighbours are not.
+
+    So is one that finds a room without asking for it, for somebody else had.
+    """
     samples = {
         "__init__": "",
         "hen": "from gateway.egg import SHELL\nFEATHER = 1\n",
@@ -25,7 +28,9 @@ def test_a_cycle_and_a_warning_are_named(tmp_path: Path) -> None:
         "loud": "import warnings\nwarnings.warn('old', DeprecationWarning)\n",
         "quiet": "import gateway.deep.room\n",
         "deep/__init__": "",
-        "deep/room": "",
+        "deep/room": "BED = 1\n",
+        "lucky": "import gateway.deep\nBED = gateway.deep.room.BED\n",
+        "careful": "import gateway.quiet\nBED = gateway.deep.room.BED\n",
     }
     for name, text in samples.items():
         path = tmp_path / f"gateway/{name}.py"
@@ -35,6 +40,7 @@ def test_a_cycle_and_a_warning_are_named(tmp_path: Path) -> None:
         "gateway.egg",
         "gateway.hen",
         "gateway.loud",
+        "gateway.lucky",
     ]
 
 

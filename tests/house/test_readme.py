@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.house.readme import complaints
+from gateway.model import Mode, SongInput, SongRequest
+from gateway.protocol.limits import V1, check
+from tests.house.readme import complaints, prompts
 from tests.house.tree import ROOT
 
 
@@ -39,6 +41,14 @@ def test_a_front_page_without_the_demo_is_named(tmp_path: Path) -> None:
     """The first shell block must hold the demo, and one must hold the test command."""
     (tmp_path / "README.md").write_text("```sh\npip install wavegate\n```\n```sh\nwavegate serve --demo\n```\n")
     assert len(complaints(tmp_path, {"serve"})) == 2
+
+
+def test_every_song_that_a_reader_is_told_to_order_is_taken() -> None:
+    """A prompt of the documents is one that the gateway accepts: neither too short nor in another language."""
+    asked = prompts(ROOT)
+    assert len(asked) > 5
+    for prompt in asked:
+        check(SongRequest(V1, Mode.STREAM, SongInput(prompt=prompt)))
 
 
 def _commands() -> set[str]:
