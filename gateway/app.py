@@ -23,6 +23,7 @@ from gateway.encoding.clips import ClipPool
 from gateway.encoding.pool import EncodingPool
 from gateway.errors import ServiceError, StartError
 from gateway.log import event as log_event
+from gateway.log import watch
 from gateway.log.traces import traces
 from gateway.quota.ledger import Ledger
 from gateway.quota.metered import MeteredLedger
@@ -59,12 +60,13 @@ from gateway.server.repeats import Repeats
 from gateway.server.resources import allow_files, memory_limit, resident_bytes
 from gateway.server.rest import Rest, errors
 from gateway.server.seats import Seats
-from gateway.server.session import ClientSession, Services
+from gateway.server.services import Services
+from gateway.server.session import ClientSession
 from gateway.server.signing import SECRET_BYTES, SigningKeys, read_ticket_secrets
 from gateway.server.specs import Specs, read_specs
 from gateway.server.speech import SpeechDoor
 from gateway.server.tickets import TicketOffice
-from gateway.server.upgrade import WebSocketDoor
+from gateway.server.upgrade import WebSocketDoor, parting
 from gateway.server.usage import UsageDoor
 from gateway.upstream.account import Account
 from gateway.upstream.account_redis import SharedAccount
@@ -137,6 +139,7 @@ class Gateway:
 
     async def _build(self, stack: AsyncExitStack) -> None:
         config, key = self._config, self._provider_key
+        watch(self.recorder)
         if self._demo:
             simulator = await stack.enter_async_context(Simulator(speed=DEMO_SPEED))
             config, key = demo_config(config, simulator.url), secrets.token_urlsafe(16)
@@ -211,7 +214,7 @@ class Gateway:
         audio = AudioDoor(self.hub, self.connections, time.monotonic, granted)
         clip = ClipDoor(await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
-        middlewares = [self._forwarding.middleware, requests.lines, cors.middleware, errors]
+        middlewares = [self._forwarding.middleware, requests.lines, cors.middleware, parting, errors]
         public = web.Application(middlewares=middlewares, client_max_size=config.server.max_message_bytes)
         public.on_response_prepare.extend([in_our_words, requests.named])
         public.add_routes([web.get("/v1/ws", websocket.handle)])

@@ -14,14 +14,15 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from gateway.accounting import Reservation, Traffic
+from gateway.accounting import Reservation
 from gateway.config.schema import Limits, Relay, Transcode
 from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.log import Words
 from gateway.log import event as log_event
 from gateway.model import RenditionId, StreamId, TenantId
-from gateway.relay.account import PATIENCE_SECONDS, Account
+from gateway.relay.account import Account
 from gateway.relay.audiences import Audiences, Place
+from gateway.relay.books import Books
 from gateway.relay.census import Census
 from gateway.relay.channel import Channel
 from gateway.relay.departure import LEFT
@@ -71,7 +72,6 @@ class Hub:
         self._encodings = encodings
         self._transcode = transcode
         self._recorder = recorder
-        self._lease_seconds = lease_seconds
         self._fade_seconds = fade_seconds
         self._instruments = Instruments(recorder, now, wall, traces=traces)
         self._random_bits = random_bits
@@ -96,11 +96,8 @@ class Hub:
         self._songs.neighbours = self.neighbours
         elsewhere = self.neighbours.crowd if self.neighbours is not None else None
         self._audiences = Audiences(ledger, limits_of, self._instruments, elsewhere)
+        self._books = Books(self._streams, ledger, self._audiences.look, lease_seconds, now)
         self._keepers: list[asyncio.Task[None]] = []
-        # Of streams that are kept no more: the ledger has not taken their bills yet.
-        self._owing: list[Account] = []
-        # What listeners took that the ledger does not know yet.
-        self._untold: dict[StreamId, Traffic] = {}
         self._draining = False
         self._gone = False
 
@@ -108,7 +105,7 @@ class Hub:
         await self._tasks.__aenter__()
         self._keepers = [
             self._tasks.create_task(self._keep(), name="hub keeper"),
-            self._tasks.create_task(self._keep_books(), name="hub bookkeeper"),
+            self._tasks.create_task(self._books.keep(), name="hub bookkeeper"),
         ]
         return self
 
@@ -321,41 +318,6 @@ class Hub:
             if self.neighbours is not None:
                 self.neighbours.tick()
 
-    async def _keep_books(self) -> None:
-        """Beside the rest: a ledger that is slow or away delays nothing else."""
-        renew_every = self._lease_seconds / 3
-        next_renewal = self._instruments.now() + renew_every
-        while True:
-            await asyncio.sleep(1.0)
-            await self._count()
-            if self._instruments.now() >= next_renewal:
-                next_renewal = self._instruments.now() + renew_every
-                await asyncio.gather(*[stream.keep_lease() for stream in self._streams.values()])
-                await asyncio.gather(*[account.settle_again() for account in self._owing])
-                self._owing = [account for account in self._owing if account.unsettled is not None]
-
-    async def _count(self) -> None:
-        """Tells the ledger what listeners took since the last time, and has it look for leases that have ended.
-
-        What it could not be told is told with the next.
-        """
-        for stream in self._streams.values():
-            if (took := stream.traffic()) is not None:
-                self._untold[stream.id] = took + self._untold.get(stream.id)
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                if self._untold:
-                    telling, self._untold = self._untold, {}
-                    try:
-                        await self._ledger.heard(list(telling.values()))
-                    except BaseException:
-                        self._untold = telling
-                        raise
-                await self._ledger.sweep()
-                await self._audiences.look()
-        except Exception:
-            log_event(logger, "ledger.traffic_failed", exc_info=True, streams=len(self._untold))
-
     def forget(self) -> None:
         """Lets go of finished streams that are too old, and of the least recently heard ones past the byte limit."""
         horizon = self._instruments.time() - self.config.retain_seconds
@@ -371,7 +333,7 @@ class Hub:
                 if owned(stream):
                     gone.append(stream.id)
                 if isinstance(stream, Stream) and stream.account.unsettled is not None:
-                    self._owing.append(stream.account)
+                    self._books.owing.append(stream.account)
                 self._songs.forget(stream)
                 # Not left to whoever drops the last reference: a closed connection and its listener refer to each
                 # other, and songs held by them waited for a full collection: 340 MiB after 2,500 generations.

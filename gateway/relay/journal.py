@@ -101,7 +101,7 @@ class Journal:
             bind(provider_request_id=self._request_id)
             log_event(logger, "stream.accepted", queue_seconds=round(self._waited, 3))
         elif isinstance(event, TriedAgain):
-            self._tries = event.attempt
+            self._tries, self._queued = event.attempt, None
         else:
             self._last = self._time()
 
@@ -158,7 +158,7 @@ class Journal:
         code = ending.error.code if ending.error is not None else None
         if queue > 0.0:
             span.child("queue", self._began, turn)
-        if self._accepted is not None or self._tries > 1 or self._first_audio is not None:
+        if self._accepted is not None or self._tries > 1 or self._queued is None:
             accepted = None if self._accepted is None else ("accepted", self._accepted)
             said = {"wavegate.tries": self._tries, "wavegate.bytes": self._received}
             span.child("upstream", turn, last, said, accepted, code if ending.status is Status.FAILED else None)

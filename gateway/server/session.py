@@ -9,35 +9,32 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.config.schema import Config
 from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
 from gateway.log import event
-from gateway.model import StreamId, TenantId
+from gateway.model import StreamId
 from gateway.protocol import events, messages
 from gateway.protocol.messages import ClientMessage, MessageError
 from gateway.protocol.session import Session
 from gateway.relay.audiences import Place
 from gateway.relay.channel import Channel
 from gateway.relay.departure import sent_away
-from gateway.relay.hub import Hub
 from gateway.relay.listener import Listener, OnLag
 from gateway.relay.order import Order, RepeatedOrderError
 from gateway.relay.replica import AnyStream
 from gateway.relay.since import Since
 from gateway.relay.stream import queued
 from gateway.relay.wishes import Wished, possible
-from gateway.server.admission import Admission
 from gateway.server.attachment import FRAMINGS, Attachment
-from gateway.server.auth import Credentials, Tenants
+from gateway.server.auth import Credentials
 from gateway.server.ordering import order_of, since_of, wishes
 from gateway.server.purchasing import bought
 from gateway.server.record import Record
-from gateway.server.repeats import Repeats, once_of
-from gateway.server.seats import Seats
+from gateway.server.repeats import once_of
+from gateway.server.services import Services
 from gateway.server.tickets import Permission
 from gateway.server.view import session_created, stream_info
 from gateway.server.visitor import Visitor
@@ -49,32 +46,6 @@ logger = logging.getLogger("wavegate.session")
 _M = TypeVar("_M", bound=ClientMessage)
 
 MAX_WAITING = 64  # messages that may wait behind an order that is being taken
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every session works with. `welcomed` is told whose holder of a key has been let in."""
-
-    hub: Hub
-    tenants: Tenants
-    config: Config
-    tasks: asyncio.TaskGroup
-    new_id: Callable[[], str]
-    admission: Admission
-    seats: "Seats[ClientSession]"
-    repeats: Repeats
-    welcomed: Callable[[TenantId], None] = lambda _: None
-
-    async def let_in(self, visitor: Visitor) -> None:
-        """Finds a newcomer's place, and spends a use of its ticket if that opens anything. Raises WavegateError."""
-        tenant = visitor.principal.tenant
-        self.seats.check(tenant)
-        if visitor.ticket is not None:
-            if visitor.ticket.stream_id is not None:
-                await self.hub.find(tenant, visitor.ticket.stream_id)
-            await visitor.enter()
-            # Others have come meanwhile.
-            self.seats.check(tenant)
 
 
 class ClientSession:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -17,7 +18,8 @@ from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.server.auth import SUBPROTOCOL, credentials
 from gateway.server.connections import Connections
 from gateway.server.forwarding import host_of
-from gateway.server.session import ClientSession, Services
+from gateway.server.services import Services
+from gateway.server.session import ClientSession
 from gateway.server.strict import StrictProtocol
 from gateway.server.takeover import TakenOver, take_over
 from gateway.server.visitor import Visitor
@@ -36,6 +38,18 @@ def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprot
 def _offered(request: web.Request) -> list[str]:
     header = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
     return [name.strip() for name in header.split(",") if name.strip()]
+
+
+@web.middleware
+async def parting(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whoever asks for another protocol and is given none has its answer and an end.
+
+    A proxy that takes any answer for a yes passes on what its client says from then on, unseen: that is no request.
+    """
+    response = await handler(request)
+    if "Upgrade" in request.headers or request.method == "CONNECT":
+        response.force_close()
+    return response
 
 
 class WebSocketDoor:
@@ -83,6 +97,9 @@ class WebSocketDoor:
         about = [(name, value) for name, value in request.headers.items() if _HANDSHAKE.fullmatch(name)]
         if not all(value.isascii() for _, value in about):
             raise RequestError("bad_protocol", "The headers of a WebSocket handshake are ASCII.")
+        if "Transfer-Encoding" in request.headers or request.headers.get("Content-Length", "0") != "0":
+            # What is a body to one is frames to another, who stands between us and the client.
+            raise RequestError("bad_protocol", "A WebSocket handshake has no body.")
         version = request.version
         response = self._acceptor.accept(
             Request("/v1/ws", Headers(about), request.method, f"HTTP/{version.major}.{version.minor}")

@@ -19,7 +19,7 @@ from gateway.relay.segments import FRAME
 from gateway.relay.stream import Stream
 from gateway.server.hls.door import HlsDoor
 from gateway.server.reception import Reception
-from gateway.server.session import Services
+from gateway.server.services import Services
 from gateway.server.tickets import Wanted
 from tests.support.encoding import ScriptedEncoding, ScriptedEncodings
 from tests.support.relay import BUYER, FRAME_HEADER, Clock, ScriptedSource, song, within

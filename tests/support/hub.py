@@ -5,8 +5,10 @@ is tested.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
+
+import pytest
 
 from gateway.config.schema import Limits, Relay, Transcode
 from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent, TenantId
@@ -18,7 +20,7 @@ from gateway.relay.since import FromStart
 from gateway.relay.stream import Stream
 from metrics.recorder import Recorder
 from tests.support.encoding import ScriptedEncodings
-from tests.support.relay import TENANT, Clock, Pipe, ScriptedLedger, ScriptedSource, mp3_frames, song, within
+from tests.support.relay import TENANT, Clock, Pipe, ScriptedLedger, ScriptedSource, mp3_frames, song, until, within
 
 OTHER = TenantId("other")
 SONG = b"".join(mp3_frames(20))
@@ -71,3 +73,28 @@ class House:
     def attach(self, stream: Stream, pipe: Pipe | None = None) -> Listener:
         listener, _ = self.hub.attach(stream, stream.native, pipe or Pipe(), FromStart(), OnLag.COMPLETE)
         return listener
+
+
+async def turn(house: House, put_forward: Callable[[float], None]) -> None:
+    """Lets the hub's keeper and its bookkeeper go round once."""
+    rounds: list[str] = []
+    books = house.hub._books
+    forget, count_traffic = house.hub.forget, books.count
+
+    def forgotten() -> None:
+        forget()
+        rounds.append("kept")
+
+    async def counted() -> None:
+        await count_traffic()
+        rounds.append("booked")
+
+    # Forgetting is the first step of one's round, and what is behind it happens in the same turn of the loop; behind
+    # the other's count there are leases, each in a task that needs another.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(house.hub, "forget", forgotten)
+        patch.setattr(books, "count", counted)
+        put_forward(1.01)
+        await until(lambda: len(rounds) == 2)
+        for _ in range(3):
+            await asyncio.sleep(0)

@@ -35,7 +35,8 @@ from gateway.server.connections import Connections
 from gateway.server.repeats import Repeats
 from gateway.server.rest import errors
 from gateway.server.seats import Seats
-from gateway.server.session import ClientSession, Services
+from gateway.server.services import Services
+from gateway.server.session import ClientSession
 from gateway.server.visitor import Visitor
 from gateway.server.websocket import WebSocketConnection
 from metrics.recorder import Recorder
@@ -59,6 +60,10 @@ class Wire(asyncio.Transport):
         self.closing = False
         self.ended = False
         self.aborted = asyncio.Event()
+        self.untaken = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.untaken
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended, "nothing may be written to a socket whose output has ended"

@@ -19,7 +19,7 @@ from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.relay.stream import Stream
 from gateway.server.connections import Connections
 from gateway.server.reception import Reception
-from gateway.server.session import Services
+from gateway.server.services import Services
 from gateway.server.speech import SpeechDoor
 from metrics.recorder import Recorder
 from tests.support.relay import TENANT, Clock, ScriptedSource, mp3_frames

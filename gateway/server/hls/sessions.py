@@ -28,7 +28,7 @@ from gateway.server.tickets import Ticket
 # it still plays.
 IDLE_SECONDS = 20.0
 # One that has asked for nothing for this long is not waited for when the gateway stops.
-PLAYING_SECONDS = 6.0
+PLAYING_SECONDS = 10.0
 # Each takes about a kilobyte.
 MOST_SESSIONS = 50_000
 _FULL_SECONDS = 5.0

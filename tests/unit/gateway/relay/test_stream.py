@@ -21,7 +21,6 @@ from tests.support.relay import (
     DETAILS,
     FRAME_SECONDS,
     RENDITION,
-    TENANT,
     Clock,
     Pipe,
     ScriptedLedger,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.server.callers import Caller, Callers
+from gateway.server.proxyheader import Source
 from gateway.server.takeover import TakenOver, take_over
 from metrics.recorder import Recorder
 from tests.support.relay import Clock
@@ -29,6 +30,7 @@ class Place:
     recorder: Recorder
     clock: Clock
     taken: list[asyncio.BaseTransport]
+    may: asyncio.Event
 
     @property
     def late(self) -> float:
@@ -41,10 +43,13 @@ class Keeps(asyncio.Protocol):
 
 @asynccontextmanager
 async def place() -> AsyncIterator[Place]:
-    """`/` answers, `/take` gives the socket away."""
+    """`/` answers, once it may; `/take` gives the socket away."""
     recorder, clock, taken = Recorder(), Clock(), list[asyncio.BaseTransport]()
+    may = asyncio.Event()
+    may.set()
 
     async def answer(request: web.Request) -> web.Response:
+        await may.wait()
         return web.Response(text="here")
 
     async def take(request: web.Request) -> web.StreamResponse:
@@ -62,7 +67,7 @@ async def place() -> AsyncIterator[Place]:
     callers = Callers(10.0, recorder, clock)
     listening = await asyncio.get_running_loop().create_server(lambda: Caller(server, callers), "127.0.0.1", 0)
     try:
-        yield Place(listening.sockets[0].getsockname()[1], callers, recorder, clock, taken)
+        yield Place(listening.sockets[0].getsockname()[1], callers, recorder, clock, taken, may)
     finally:
         listening.close()
         await runner.cleanup()
@@ -227,3 +232,27 @@ async def test_a_new_owner_is_told_what_was_said_before() -> None:
         finally:
             listening.close()
             await runner.cleanup()
+
+
+async def test_who_is_being_answered_is_known() -> None:
+    """Until the answer is out; a connection that is kept for the next request is not busy."""
+    async with place() as there, dial(there.port) as (reader, writer):
+        there.may.clear()
+        await soon(lambda: len(there.callers) == 1)
+        assert not there.callers.busy
+        writer.write(HEAD)
+        await soon(lambda: there.callers.busy)
+        there.may.set()
+        await reader.readuntil(b"here")
+        await soon(lambda: not there.callers.busy)
+        assert len(there.callers) == 1
+
+
+async def test_a_proxy_may_have_said_who_asks() -> None:
+    """Else it is who is at the other end."""
+    async with place() as there, dial(there.port) as (_, writer):
+        await soon(lambda: len(there.callers) == 1)
+        (caller,) = there.callers._all
+        assert caller.peername == writer.get_extra_info("sockname")
+        caller.source = Source("203.0.113.7", 4711)
+        assert caller.peername == ("203.0.113.7", 4711)

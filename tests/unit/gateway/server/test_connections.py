@@ -5,64 +5,26 @@ It must not know what is sent on a connection.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import cast
 
 import pytest
 from websockets.frames import Opcode
 
-from gateway.config.schema import Config, Relay, Server
-from gateway.errors import WavegateError
+from gateway.config.schema import Config, Server
 from gateway.model import Principal, StreamId, TenantId
 from gateway.protocol import frames
 from gateway.relay.outcome import Bill, Outcome
 from gateway.server import connections as module
 from gateway.server.connections import Connections
 from gateway.server.progressive import AudioConnection
-from gateway.server.session import ClientSession
-from gateway.server.transport import SocketTransport
 from metrics.recorder import Recorder
-from tests.support.relay import Clock, within
+from tests.support.relay import Clock
 from tests.support.server import Line, Wire, new_line, soon
-
-CONFIG = Config(server=Server(ping_interval=20.0, ping_timeout=40.0), relay=Relay(stall_timeout=60.0))
-
-
-class Guest:
-    """A session, as far as its end goes: keeps what it is told, and does `then` when it is closed."""
-
-    def __init__(self, then: Callable[[], None] = lambda: None, *, idle: bool = True) -> None:
-        self.idle = idle
-        self.told: list[tuple[float, float]] = []
-        self.closed: list[WavegateError] = []
-        self._then = then
-
-    def go_away(self, time_left: float, reconnect_after: float) -> None:
-        self.told.append((time_left, reconnect_after))
-
-    def close(self, error: WavegateError) -> None:
-        self.closed.append(error)
-        self._then()
+from tests.support.sessions import Guest, plain, registry, session
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-def session(guest: Guest) -> ClientSession:
-    return cast("ClientSession", guest)
-
-
-def registry(clock: Clock | None = None, *jitter: float) -> tuple[Connections, Recorder, Clock]:
-    recorder, clock, moments = Recorder(), clock or Clock(), iter(jitter)
-    return Connections(CONFIG, recorder, clock, lambda low, high: next(moments)), recorder, clock
-
-
-def plain(clock: Clock) -> tuple[SocketTransport, Wire]:
-    connection, wire = SocketTransport(clock), Wire()
-    connection.connection_made(wire)
-    return connection, wire
 
 
 def cuts(recorder: Recorder) -> float:
@@ -327,84 +289,3 @@ async def test_a_clock_that_stands_is_no_negative_lag(monkeypatch: pytest.Monkey
     timer.cancel()
     with pytest.raises(asyncio.CancelledError):
         await timer
-
-
-# -- the end -----------------------------------------------------------------------------------------------------------
-
-
-async def test_everybody_is_told_to_come_back_at_a_moment_of_its_own() -> None:
-    """Each session hears the time that is left and its own time to return; a player has no ear for it."""
-    connections, _, clock = registry(None, 0.3, 1.7)
-    guests, player = [Guest(), Guest()], plain(clock)[0]
-    connections.add(player)
-    for guest in guests:
-        connections.add(plain(clock)[0], session(guest))
-    assert len(connections.sessions()) == 2
-    for seconds, connection in zip((30.0, 20.0), connections.sessions(), strict=True):
-        connections.go_away(connection, seconds)
-    connections.go_away(player, 30.0)
-    connections.go_away(plain(clock)[0], 30.0)
-    assert [guest.told for guest in guests] == [[(30.0, 0.3)], [(20.0, 1.7)]]
-
-
-async def test_who_has_nothing_to_hear_is_sent_elsewhere() -> None:
-    """With a time to come back; who hears something stays, and so does a player, until they are sent away as well."""
-    connections, _, clock = registry(None, 0.3, 1.7)
-    idle, hearing, (player, wire) = Guest(), Guest(idle=False), plain(clock)
-    connections.add(player)
-    for guest in (idle, hearing):
-        connections.add(plain(clock)[0], session(guest))
-    for connection in connections:
-        connections.release(connection)
-    assert [(error.code, error.retry_after) for error in idle.closed] == [("going_away", 0.3)]
-    assert (hearing.closed, wire.aborted.is_set()) == ([], False)
-    for connection in connections.sessions()[1:]:
-        connections.send_away(connection)
-    connections.send_away(player)
-    assert [error.retry_after for error in hearing.closed] == [1.7]
-    assert wire.aborted.is_set()
-
-
-async def test_the_default_jitter_spreads_over_two_seconds() -> None:
-    """Without a given chance every session still gets a time between a tenth and two seconds."""
-    connections = Connections(CONFIG, Recorder(), Clock())
-    guests = [Guest() for _ in range(20)]
-    for guest in guests:
-        connections.add(plain(Clock())[0], session(guest))
-    for connection in connections.sessions():
-        connections.go_away(connection, 1.0)
-    times = {guest.told[0][1] for guest in guests}
-    assert len(times) > 1
-    assert all(0.1 <= time <= 2.0 for time in times)
-
-
-async def test_an_empty_house_closes_at_once() -> None:
-    """Nobody is waited for where nobody is."""
-    connections, _, _ = registry()
-    await within(connections.close(3600.0), 5.0)
-    assert connections.draining
-
-
-async def test_the_goodbye_waits_for_those_who_answer() -> None:
-    """Sessions are closed with `going_away` and a time to return; when all sockets are gone the wait is over."""
-    connections, _, clock = registry(None, 0.5)
-    connection, wire = plain(clock)
-    loop = asyncio.get_running_loop()
-    guest = Guest(then=lambda: loop.call_soon(connection.connection_lost, None) and None)
-    connections.add(connection, session(guest))
-    await within(connections.close(3600.0), 5.0)
-    (error,) = guest.closed
-    assert (error.code, error.retry_after) == ("going_away", 0.5)
-    assert len(connections) == 0
-    assert not wire.aborted.is_set()
-
-
-async def test_the_late_are_cut() -> None:
-    """Whoever does not close in time, session or player, is cut."""
-    connections, _, clock = registry(None, 0.5)
-    (player, player_wire), (client, client_wire) = plain(clock), plain(clock)
-    connections.add(player)
-    connections.add(client, session(Guest()))
-    await within(connections.close(0.01), 5.0)
-    assert player_wire.aborted.is_set()
-    assert client_wire.aborted.is_set()

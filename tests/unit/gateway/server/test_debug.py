@@ -21,7 +21,7 @@ from gateway.relay.order import Order
 from gateway.relay.since import FromStart, SecondsAgo
 from gateway.relay.stream import Stream
 from gateway.server.debug import LOOKED_AT, DebugDoor, Look
-from gateway.server.session import Services
+from gateway.server.services import Services
 from tests.support.relay import BUYER, Pipe, ScriptedSource, grow, listen, mp3_frames, new_channel, open_channel, song
 from tests.support.server import served, services, soon
 

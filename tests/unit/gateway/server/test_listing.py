@@ -21,7 +21,7 @@ from gateway.model import Principal, StreamId, TenantId
 from gateway.relay.order import Order
 from gateway.relay.stream import Stream
 from gateway.server.listing import MOST_ROWS, USUAL_ROWS, StreamPage, listed
-from gateway.server.session import Services
+from gateway.server.services import Services
 from tests.support.relay import BUYER, TENANT, ScriptedSource, song
 from tests.support.server import services
 

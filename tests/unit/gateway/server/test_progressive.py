@@ -114,6 +114,17 @@ async def test_room_behind_the_end_does_not_forget_the_rest() -> None:
     assert connection.stalled_since is not None
 
 
+async def test_a_body_is_busy_until_it_is_taken() -> None:
+    """Whole and with nothing in the socket's buffer."""
+    connection, wire, _ = connected()
+    assert connection.busy
+    connection.ended(outcome())
+    wire.untaken = 1
+    assert connection.busy
+    wire.untaken = 0
+    assert not connection.busy
+
+
 async def test_a_listener_that_lost_its_place_is_cut() -> None:
     """There is no word for it in a body of audio: the connection breaks, so the player knows that this is no end."""
     connection, wire, _ = connected()

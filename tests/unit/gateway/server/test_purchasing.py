@@ -16,7 +16,7 @@ from gateway.protocol.messages import CreateBody, InputSpec
 from gateway.quota.uses import MemoryUses
 from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
-from gateway.server.session import Services
+from gateway.server.services import Services
 from gateway.server.tickets import Wanted
 from gateway.server.visitor import Visitor
 from tests.support.relay import BUYER, TENANT, Clock, ScriptedSource, mp3_frames

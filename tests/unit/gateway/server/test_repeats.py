@@ -24,7 +24,7 @@ from gateway.relay.stream import Stream
 from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
 from gateway.server.repeats import HEADER, KEPT_SECONDS, Repeats, once_of
-from gateway.server.session import Services
+from gateway.server.services import Services
 from gateway.server.tickets import Wanted
 from gateway.server.visitor import Visitor
 from tests.support.relay import TENANT, Clock, ScriptedSource, mp3_frames

@@ -28,7 +28,7 @@ from gateway.server.connections import Connections
 from gateway.server.reception import Reception
 from gateway.server.repeats import Repeats
 from gateway.server.rest import Rest, answer, refusal
-from gateway.server.session import Services
+from gateway.server.services import Services
 from gateway.server.tickets import Wanted
 from gateway.server.usage import UsageDoor
 from metrics.recorder import Recorder

@@ -188,3 +188,16 @@ async def test_who_came_with_a_key_that_is_gone_is_sent_away() -> None:
         there.room.tenants.replace([])
         there.session.recheck()
         assert there.answers() == []
+
+
+async def test_who_hears_nothing_and_waits_for_nothing_is_idle() -> None:
+    """Neither is one whose order is being taken, nor one that hears what came of it."""
+    async with talk(asyncio.Event()) as there:
+        assert there.session.idle
+        there.line.say(type="stream.create", ref=1, input=INPUT)
+        assert not there.session.idle
+        created = await there.answer("stream.created")
+        await soon(lambda: there.session._worker is None)
+        assert not there.session.idle
+        there.line.say(type="stream.detach", stream_id=created["stream"]["id"])
+        assert there.session.idle

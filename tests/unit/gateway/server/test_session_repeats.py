@@ -13,7 +13,8 @@ from gateway.config.schema import Limits
 from gateway.model import Accepted, AudioDelta, Finished, Principal, SourceEvent
 from gateway.quota.uses import MemoryUses
 from gateway.quota.volatile import VolatileLedger
-from gateway.server.session import ClientSession, Services
+from gateway.server.services import Services
+from gateway.server.session import ClientSession
 from gateway.server.visitor import Visitor
 from tests.support.relay import TENANT, mp3_frames
 from tests.support.server import Talk, new_line, soon, talk

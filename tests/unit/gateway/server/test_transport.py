@@ -62,6 +62,18 @@ def test_a_connection_without_a_socket_takes_everything_and_keeps_nothing() -> N
         act()
     NOWHERE.writelines([b"nothing", b"arrives"])
     connection.write(b"nothing")
+    assert not connection.busy
+
+
+async def test_who_hears_or_has_not_taken_all_is_busy() -> None:
+    """And nobody else: it is waited for when the gateway stops."""
+    connection, wire, _ = connected()
+    assert not connection.busy
+    wire.untaken = 1
+    assert connection.busy
+    wire.untaken = 0
+    connection.listeners.append(Turn("a", []))
+    assert connection.busy
 
 
 async def test_writable_follows_the_water_marks() -> None:

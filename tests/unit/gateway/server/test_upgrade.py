@@ -21,8 +21,8 @@ from websockets.frames import Frame, Opcode
 from gateway.config.schema import Config, Limits, Server
 from gateway.server import upgrade
 from gateway.server.connections import Connections
-from gateway.server.session import Services
-from gateway.server.upgrade import WebSocketDoor
+from gateway.server.services import Services
+from gateway.server.upgrade import WebSocketDoor, parting
 from metrics.recorder import Recorder
 from tests.support.relay import TENANT, Clock, ScriptedSource
 from tests.support.server import KEY, OTHER_KEY, Room, dial, exchange, served, services, soon
@@ -104,6 +104,35 @@ async def test_what_was_said_behind_the_handshake_is_heard() -> None:
         while b"early" not in heard:
             heard += await reader.read(1000)
         assert heard.index(b"session.created") < heard.index(b"pong")
+
+
+@pytest.mark.parametrize("body", [{"Content-Length": "4"}, {"Transfer-Encoding": "chunked"}])
+async def test_a_handshake_with_a_body_is_refused(body: dict[str, str]) -> None:
+    """What is a body to a proxy would be frames to us; that it has none may be said."""
+    async with place() as there:
+        assert await there.refused(request(KNOWN | body) + b"0\r\n\r\n") == (400, "bad_protocol")
+        async with dial(there.port) as (reader, writer):
+            writer.write(request(KNOWN | {"Content-Length": "0"}))
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+
+
+async def test_who_is_given_no_other_protocol_is_parted_from() -> None:
+    """An answer that says that it is the last, and an end; others may ask again."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await parting(request, answer)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=request.method)
+
+    again = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with served(web.get("/", handle)) as port, dial(port) as (reader, writer):
+        for _ in range(2):
+            writer.write(again)
+            assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\nGET")
+        writer.write(again.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"))
+        assert b"Connection: close" in await reader.readuntil(b"\r\n\r\nGET")
+        assert await reader.read() == b""
 
 
 async def test_only_our_subprotocol_is_echoed() -> None:

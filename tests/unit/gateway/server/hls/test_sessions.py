@@ -22,7 +22,7 @@ from gateway.relay.since import FromStart
 from gateway.relay.stream import Stream
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.hls.presence import Presence
-from gateway.server.hls.sessions import IDLE_SECONDS, Playback, Playbacks, key_of
+from gateway.server.hls.sessions import IDLE_SECONDS, PLAYING_SECONDS, Playback, Playbacks, key_of
 from tests.support.hub import House
 from tests.support.relay import TENANT, Clock, until, within
 
@@ -193,3 +193,21 @@ async def test_the_end_of_all() -> None:
         there.all.close()
         assert [one.over for one in ended] == [True, True]
         assert there.stream.listeners == 0
+
+
+async def test_who_plays_is_known_when_the_gateway_stops() -> None:
+    """One that has asked for something just now, until it has been given the last of the song; others may be gone."""
+    async with scene() as there:
+        assert not there.all.playing
+        playback = await there.open(b"a")
+        assert there.all.playing
+        assert not playback.finished
+        there.clock.at += PLAYING_SECONDS
+        assert not there.all.playing
+        there.all.heard_of(playback)
+        assert there.all.playing
+        playback.listener.next = playback.segments.channel.end
+        assert playback.finished
+        assert not there.all.playing
+        there.all.end(playback)
+        assert playback.finished
