@@ -4,6 +4,8 @@ Invariant: what is printed is the document and nothing else.
 It must not know where it goes.
 """
 
+import sys
+
 from metrics.document import document
 
-print(document(), end="")
+sys.stdout.write(document())

@@ -63,7 +63,7 @@ class Row:
 
 
 def most_series(max_tenants: int) -> int:
-    """How many series a gateway can have at most, whatever is done to it: 3,182 with 100 tenants by name."""
+    """How many series a gateway can have at most, whatever is done to it: some 3,200 with 100 tenants by name."""
     return sum(row.most_series(max_tenants) for row in CATALOGUE)
 
 
@@ -88,7 +88,7 @@ CATALOGUE: tuple[Row, ...] = (
     Row(
         "listener_lag_seconds",
         "histogram",
-        "How much of what exists a listener has not been sent, each second and listener; HLS players fetch by themselves.",
+        "How much of what exists a listener was not sent yet, each second and listener; HLS players fetch themselves.",
         (),
         LAG_BUCKETS,
         look="Its quantiles are over listener-seconds: a p99 of 5 is one listener in a hundred five seconds behind.",
@@ -215,6 +215,7 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     Row("log_lines", "counter", "Lines logged.", (by.LEVEL,)),
     Row("log_lines_suppressed", "counter", "Lines not logged because they repeated others."),
+    Row("log_lines_dropped", "counter", "Lines lost because whoever reads the log did not."),
     Row("worker_restarts", "counter", "Worker processes that were started in place of another.", (by.RESTART,)),
     Row("event_loop_lag_seconds", "histogram", "How late a timer of the event loop fires.", (), RELAY_BUCKETS),
     Row("build_info", "gauge", "The running version; always 1.", (by.VERSION, by.PYTHON), merge="max"),

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 OTHER = "other"
 
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """`values` are those that are known. `spare` others get series of their own, too: as many tenants as are to be
-    named if None, and else enough that a reason that is added to the code, and not here, is seen. `meaning` is for people.
+    named if None, and else enough that a reason that is new in the code is seen. `meaning` is for people.
     """
 
     name: str
@@ -32,7 +33,22 @@ PYTHON = Label("python", meaning="the interpreter's")
 CLOSE_CODE = Label(
     "code",
     (
-        *("1000", "1001", "1002", "1003", "1005", "1006", "1007", "1008", "1009", "1010", "1011", "1012", "1013", "1014"),
+        *(
+            "1000",
+            "1001",
+            "1002",
+            "1003",
+            "1005",
+            "1006",
+            "1007",
+            "1008",
+            "1009",
+            "1010",
+            "1011",
+            "1012",
+            "1013",
+            "1014",
+        ),
         *("4001", "4003", "4004", "4005", "4008", "4010"),
         *("4100", "4101", "4102", "4103", "4104", "4200", "4201", "4203"),
     ),
@@ -61,8 +77,8 @@ DEPARTURE = Label(
     "reason",
     ("completed", "left", "lost", "slow", "failed", "moved", "refused"),
     "`completed` heard the end, `left` of its own will, `lost` its connection, `slow` was cut because it took nothing, "
-    "`failed` heard a song that broke or met a fault of ours, `moved` was sent to another node, `refused` was sent away "
-    "for its quota or credentials",
+    "`failed` heard a song that broke or met a fault of ours, `moved` was sent to another node, `refused` was sent "
+    "away for its quota or credentials",
 )
 GAP = Label(
     "reason",

@@ -12,7 +12,7 @@ from functools import lru_cache
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from metrics.catalogue import CATALOGUE, Row
+from metrics.catalogue import CATALOGUE
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 """A sample's name, and its labels by their names."""

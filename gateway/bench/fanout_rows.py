@@ -13,6 +13,7 @@ from gateway.bench.stage import CHUNK_SECONDS
 
 FLAT, ALIKE, STREAMS_ALIKE = 1.15, 1.15, 1.25
 MOST_KIB = 12.0
+MOST_PAGE_MS = 20.0
 
 
 def named(size: Size) -> str:
@@ -30,6 +31,7 @@ def websocket_rows(found: Sequence[Sequence[Sitting]]) -> list[Row]:
     slowest = max(sitting.slowest for sitting in largest)
     usual = median(map(typical, largest)) * 1e3
     memory = median(sitting.memory for sitting in largest) / 1024
+    page = median(sitting.scrape for sitting in largest)
     return [
         *rows,
         Row("dearest by cheapest number", max(levels) / min(levels), "x", FLAT, "flat, if the number does not matter"),
@@ -43,6 +45,7 @@ def websocket_rows(found: Sequence[Sequence[Sitting]]) -> list[Row]:
             f"the slowest; {usual:.0f} is usual, its period is {CHUNK_SECONDS * 1e3:.0f}",
             digits=0,
         ),
+        Row("the page of metrics", page * 1e3, "ms", MOST_PAGE_MS, f"while {number} listen", digits=1),
         Row("memory of a listener", memory, "KiB", MOST_KIB, f"of {number}, resident", digits=1),
     ]
 

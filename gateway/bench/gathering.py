@@ -8,6 +8,7 @@ to its end, where the gateway tells its hash. It must not know which numbers are
 import asyncio
 import math
 import re
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ _END_SECONDS = 30.0
 _ORDERS_A_SECOND = 100.0
 _MELODIES = 4  # that streams sing in turns: a frame of another stream is found out, and not each has to be made
 _BUSY = 0.9
+_SCRAPES = 5
 
 T = TypeVar("T")
 Opened = Callable[[], AbstractAsyncContextManager[Server]]
@@ -49,6 +51,7 @@ class Sitting:
 
     `wrong` is how many were not given every byte, or were given one that was wrong, and `words` say what. `heard` are
     all frames that came, in the whole sitting; `counted` those that the server's own metrics say it has written.
+    `scrape` is how many seconds its page of metrics took while all of them listened.
     """
 
     size: Size
@@ -63,6 +66,7 @@ class Sitting:
     words: str
     heard: int = 0
     counted: int = 0
+    scrape: float = 0.0
 
     @classmethod
     def of(cls, size: Size, found: Found, cpu: float, memory: float, wrong: int, words: str) -> "Sitting":
@@ -163,11 +167,23 @@ async def _sit(
     found = await listeners.report()
     if any(group.ended for group in found.groups.values()):
         raise Missing("the song was over before all was counted")
+    scrape = await _scraped(gateway)
     last = await listeners.end(length + _END_SECONDS)
     wrong, words = mistakes(last, size.listeners)
     sitting = Sitting.of(size, found, cpu, memory / rest if rest > 0 else 0.0, wrong, words)
     heard = sum(group.heard for group in last.groups.values())
-    return replace(sitting, heard=heard, counted=int(gauge(await gateway.metrics(), "wavegate_frames_written_total")))
+    counted = int(gauge(await gateway.metrics(), "wavegate_frames_written_total"))
+    return replace(sitting, heard=heard, counted=counted, scrape=scrape)
+
+
+async def _scraped(gateway: Server) -> float:
+    """Seconds that the metrics take: the least of some, for others use the machine, too."""
+    took: list[float] = []
+    for _ in range(_SCRAPES):
+        begin = time.perf_counter()
+        await gateway.metrics()
+        took.append(time.perf_counter() - begin)
+    return min(took)
 
 
 def files(listeners: int) -> int:

@@ -110,14 +110,14 @@ class Keeper:
                 self.worker = worker.name
                 self.tried.set()
                 name = "codec.worker_started" if start == 0 else "codec.worker_restarted"
-                event(logger, name, worker=self._number, start_seconds=self._clock() - begin, pid=worker.name)
+                event(logger, name, worker=self._number, start_seconds=self._clock() - begin, process=worker.name)
                 await self._watch(worker)
             patience = _LAST_SECONDS
         finally:
             how = await worker.stop(patience)
         self._recorder.codec_worker_ended("hung" if self._hung else "died" if served else "not_started")
         self._hung = False
-        event(logger, "codec.worker_died", worker=self._number, pid=worker.name, how=how, encodes=self._cost)
+        event(logger, "codec.worker_died", worker=self._number, process=worker.name, how=how, encodes=self._cost)
         self._cost = 0
 
     async def _start(self, worker: Worker) -> bool:
@@ -136,7 +136,7 @@ class Keeper:
             since = self.desk.since if self.desk is not None else None
             if since is not None and self._clock() - since > self._step_timeout:
                 self._hung = True
-                event(logger, "codec.worker_hung", worker=self._number, pid=worker.name)
+                event(logger, "codec.worker_hung", worker=self._number, process=worker.name)
                 worker.kill()
 
     def _answered(self, answer: Answer) -> None:

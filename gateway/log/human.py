@@ -14,6 +14,8 @@ LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn",
 
 # A value with nothing in it that could be taken for the end of the value, or for another field.
 _BARE = re.compile(r"[^\s\"'=\\]+")
+# Such words stand in a list without quotes.
+_LISTED = re.compile(r"[\w.-]+")
 _EVENT_WIDTH = 20
 _LEVEL_WIDTH = 5
 # Ids of ours and of the provider begin with what tells them apart: `st_` and as many digits, a third of a UUID.
@@ -104,6 +106,8 @@ def _value(value: Any) -> str:
         return value
     if isinstance(value, float):
         return str(round(value, 6))
+    if isinstance(value, list) and value and all(isinstance(one, str) and _LISTED.fullmatch(one) for one in value):
+        return ",".join(value)
     return json.dumps(value, ensure_ascii=False)
 
 

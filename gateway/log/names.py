@@ -27,6 +27,7 @@ EVENTS: dict[str, Event] = {
     # the process
     "gateway.room": Event(INFO, "How many connections and how much memory there is room for."),
     "gateway.ready": Event(INFO, "Both ports are open."),
+    "gateway.full": Event(WARNING, "Something new was turned away, for there is no room.", ("reason",)),
     "gateway.draining": Event(INFO, "Nothing new is taken; what runs may end."),
     "gateway.stopped": Event(INFO, "Everything is closed."),
     "config.odd": Event(WARNING, "Something in the configuration works, and is hardly meant so.", ("path",)),
@@ -44,6 +45,7 @@ EVENTS: dict[str, Event] = {
     "request.refused": Event(INFO, "A request got an error body; a warning if it is our fault.", ("code", "tenant")),
     "request.failed": Event(ERROR, "A handler broke by a fault of ours.", ("route",)),
     "request.unreadable": Event(DEBUG, "Something that is no HTTP request."),
+    "request.late": Event(DEBUG, "A connection has not said in time what it wants, and was cut."),
     "usage.left": Event(DEBUG, "Whoever asked for a table of usage has gone.", ("tenant",)),
     "usage.broke_off": Event(WARNING, "A table of usage could not be finished.", ("tenant",)),
     # sessions and playbacks
@@ -107,6 +109,7 @@ EVENTS: dict[str, Event] = {
     "worker.ended": Event(INFO, "A gateway process has ended; an error if it should not have.", ("worker",)),
     "worker.not_started": Event(ERROR, "A gateway process could not be started.", ("worker",)),
     "worker.not_ready": Event(ERROR, "A gateway process did not become ready.", ("worker",)),
+    "worker.hung": Event(ERROR, "A gateway process has answered nothing for too long, and is killed.", ("worker",)),
     "worker.stuck": Event(ERROR, "A gateway process does not end, and is killed.", ("worker",)),
     "workers.none_started": Event(ERROR, "No gateway process could be started."),
     "workers.metrics_unread": Event(ERROR, "The metrics of a gateway process are not understood.", ("reason",)),

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from gateway.log.ids import NOTHING, Bound, bound
 from gateway.log.repetition import Repetition
@@ -37,17 +37,33 @@ class _Word(Enum):
     END = "end"
 
 
-class Counts:
-    """What became of the records, so far; `Watcher` of the same names is told the news of them."""
+class Counts(Protocol):
+    """What becomes of the records is told to this; the metrics are one."""
 
-    def line(self, level: str) -> None:
+    def log_line(self, level: str) -> None:
         """A record is to be written."""
+        ...
 
-    def suppressed(self) -> None:
-        """A record was held back as a repetition, and will be counted in a summary."""
+    def log_lines_suppressed(self, lines: int) -> None:
+        """Records were held back as repetitions, and will be counted in a summary."""
+        ...
 
-    def dropped(self) -> None:
-        """A record was lost, for nobody takes what waits."""
+    def log_lines_dropped(self, lines: int) -> None:
+        """Records were lost, for nobody takes what waits."""
+        ...
+
+
+class Nobody:
+    """Counts nothing."""
+
+    def log_line(self, level: str) -> None:
+        """Nothing."""
+
+    def log_lines_suppressed(self, lines: int) -> None:
+        """Nothing."""
+
+    def log_lines_dropped(self, lines: int) -> None:
+        """Nothing."""
 
 
 class Writer(logging.Handler):
@@ -63,7 +79,7 @@ class Writer(logging.Handler):
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.watch: Counts = Counts()
+        self.watch: Counts = Nobody()
         self._stream = stream
         self._descriptor = _descriptor(stream)
         self._line_of = line_of
@@ -102,7 +118,7 @@ class Writer(logging.Handler):
             pass
 
     def _held(self) -> None:
-        self.watch.suppressed()
+        self.watch.log_lines_suppressed(1)
         if self._endless:
             # The writer sleeps until something comes; now it has a summary to write in a while.
             self._endless = False
@@ -111,9 +127,9 @@ class Writer(logging.Handler):
     def _put(self, record: logging.LogRecord) -> None:
         if self._waiting.qsize() >= self._most:
             self._dropped += 1
-            self.watch.dropped()
+            self.watch.log_lines_dropped(1)
             return
-        self.watch.line(record.levelname.lower())
+        self.watch.log_line(record.levelname.lower())
         self._given += 1
         self._waiting.put((record, bound()))
         if self._thread is None:

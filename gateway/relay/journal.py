@@ -89,17 +89,21 @@ class Journal:
             self._received += len(event.data)
             if self._first_audio is None:
                 self._first_audio = self._time()
-                log_event(logger, "stream.sounded", after_seconds=self._since_turn(self._first_audio))
+                log_event(
+                    logger, "stream.sounded", stream_id=self._id, after_seconds=self._since_turn(self._first_audio)
+                )
         elif isinstance(event, Queued):
             if self._queued is None:
                 self._queued = self._time()
-            log_event(logger, "stream.queued", position=event.position, eta_seconds=event.eta_seconds)
+            log_event(
+                logger, "stream.queued", stream_id=self._id, position=event.position, eta_seconds=event.eta_seconds
+            )
         elif isinstance(event, Accepted):
             self._accepted, self._waited = self._time(), event.waited_seconds
             self._queued = None
             self._request_id = event.request_id or None
             bind(provider_request_id=self._request_id)
-            log_event(logger, "stream.accepted", queue_seconds=round(self._waited, 3))
+            log_event(logger, "stream.accepted", stream_id=self._id, queue_seconds=round(self._waited, 3))
         elif isinstance(event, TriedAgain):
             self._tries, self._queued = event.attempt, None
         else:

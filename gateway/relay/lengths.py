@@ -1,6 +1,7 @@
 """How long the chunks of a log are, so that what lies between two of them is known at once, also when they have gone.
 
-Invariant: sixteen bytes a chunk, and no audio. It must not know who wants to know.
+Invariant: sixteen bytes a chunk, and no audio.
+It must not know who wants to know.
 """
 
 from array import array

@@ -5,11 +5,15 @@ told when to come back, each at a moment of its own; whoever listens already is 
 It must not know tenants, nor in what way a door says no.
 """
 
+import logging
 import random
 from collections.abc import Callable
 
 from gateway.errors import ServiceError
+from gateway.log import event
 from metrics.recorder import Recorder
+
+logger = logging.getLogger("wavegate.admission")
 
 # Connections past the limit to which the doors still say no in their own way: a page can be told only on a WebSocket
 # that stands. Those past them hear it from the port, before the HTTP server has seen them.
@@ -90,6 +94,7 @@ class Admission:
 
     def _refusal(self, reason: str) -> ServiceError:
         self._recorder.refused(reason)
+        event(logger, "gateway.full", reason=reason)
         return ServiceError(
             "overloaded", "This gateway is full: come back in a moment.", retry_after=self._uniform(*RETRY_SECONDS)
         )

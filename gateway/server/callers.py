@@ -81,6 +81,7 @@ class Callers:
     def late(self, one: Slow) -> None:
         """It has not said in time what it wants."""
         self._recorder.refused("late")
+        event(logger, "request.late")
         one.cut()
 
 

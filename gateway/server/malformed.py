@@ -5,10 +5,22 @@ Invariant: whoever sends what cannot be read hears so as from every other door, 
 it is a fault of theirs, so no traceback is written for it. It must not know what was asked for.
 """
 
+import re
+
 from aiohttp import web
 
 from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.protocol.events import encode
+
+# A name or an address, and perhaps a port: what may stand in the addresses that answers tell (RFC 9112, 3.2).
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Za-z:.%_-]{2,64}\])(:\d{0,5})?", re.ASCII)
+
+
+def check_host(request: web.Request) -> None:
+    """Raises RequestError for a Host that is none. Without one it is a request of HTTP/1.0."""
+    host = request.headers.get("Host")
+    if host is not None and not _HOST.fullmatch(host):
+        raise RequestError("invalid_request", "The Host of the request is no address.", param="Host")
 
 
 def mistake_of(request: web.Request, error: Exception) -> RequestError | None:

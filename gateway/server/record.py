@@ -1,6 +1,7 @@
 """What the log tells of one WebSocket session: its lines name it, and at its end there is one with all of it.
 
-Invariant: one line a session, whatever ended it; of credentials only the name. It must not know messages or streams.
+Invariant: one line a session, whatever ended it; of credentials only the name.
+It must not know messages or streams.
 """
 
 import logging

@@ -26,7 +26,7 @@ from gateway.server.auth import Tenants
 from gateway.server.clip import ClipDoor
 from gateway.server.heads import refusal_headers
 from gateway.server.listing import listed
-from gateway.server.malformed import mistake_of
+from gateway.server.malformed import check_host, mistake_of
 from gateway.server.ordering import order_of
 from gateway.server.purchasing import bought
 from gateway.server.reception import Reception
@@ -74,6 +74,7 @@ async def whole_body(request: web.Request, seconds: float) -> bytes:
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever a handler raises into the error body."""
     try:
+        check_host(request)
         return await handler(request)
     except WavegateError as error:
         return refusal(error)

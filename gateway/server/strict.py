@@ -10,11 +10,10 @@ It must not know sockets, nor what messages mean.
 import codecs
 from collections.abc import Generator
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]  # the fast one, where it is built
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
-from websockets.utils import apply_mask
 
 _MASK_BYTES = 4
 # From here on the length of a frame stands in a field of its own.

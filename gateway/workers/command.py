@@ -27,6 +27,7 @@ from gateway.workers.internal import Internal
 from gateway.workers.listening import Listening, port_taken
 from gateway.workers.place import START_SECONDS, Means
 from gateway.workers.supervisor import Supervisor
+from gateway.workers.watchdog import watch
 from gateway.workers.worker import Worker, command, environment
 from metrics.recorder import Recorder
 from metrics.totals import Totals
@@ -36,6 +37,8 @@ DEMO = """\
   wavegate simulate
 and start the gateway as that says, with --workers."""
 
+# A worker that is asked answers within two, unless it hangs.
+LEAST_WATCH_SECONDS = 10.0
 # Beyond its drain, until a worker that does not end is killed.
 MORE_SECONDS = 15.0
 
@@ -153,6 +156,11 @@ async def supervise(config: Config, doors: Listening, flags: Sequence[str], envi
         loop.add_signal_handler(signal.SIGUSR2, supervisor.restart)
         looking = asyncio.create_task(internal.run(), name="look at workers")
         stack.callback(looking.cancel)
+        if notifier.beat_seconds is not None:
+            # The manager sees this process alone: who hangs behind it is seen from here.
+            seconds = max(LEAST_WATCH_SECONDS, 2 * notifier.beat_seconds)
+            watching = watch(lambda: supervisor.workers, internal.answers, seconds, time.monotonic)
+            stack.callback(asyncio.create_task(watching, name="watch over workers").cancel)
         code = await supervisor.run()
     if code and not supervisor.announced:
         number = config.server.workers

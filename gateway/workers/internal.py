@@ -92,6 +92,10 @@ class Internal:
             return False
         return True
 
+    async def answers(self, worker: Worker) -> bool:
+        """Whether its loop turns."""
+        return (await self._ask(worker, "/healthz"))[0] != 0
+
     # -- the doors -----------------------------------------------------------------------------------------------------
 
     async def metrics(self, request: web.Request) -> web.Response:

@@ -52,6 +52,9 @@ class Running(Series):
     def log_lines_suppressed(self, lines: int) -> None:
         self._child("log_lines_suppressed").inc(lines)
 
+    def log_lines_dropped(self, lines: int) -> None:
+        self._child("log_lines_dropped").inc(lines)
+
     def worker_restarted(self, reason: str) -> None:
         """A worker process was started in place of one that `died` or was `replaced`."""
         self._child("worker_restarts", reason).inc()

@@ -6,6 +6,7 @@ It must not know what a gateway does: a stand-in takes its place; real processes
 
 import asyncio
 import errno
+import faulthandler
 import logging
 import re
 import signal
@@ -292,7 +293,7 @@ async def test_a_service_manager_hears_of_it_all(
     """Ready when it serves, reloading and ready again, stopping; who is too late for the watchdog says where."""
     manager = Manager(str(tmp_path / "notify"))
     enabled: list[bool] = []
-    monkeypatch.setattr(running.faulthandler, "enable", lambda: enabled.append(True))
+    monkeypatch.setattr(faulthandler, "enable", lambda: enabled.append(True))
     gateway = Standing()
     environ = {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "100000000"}
     command = serving(monkeypatch, gateway, environ=environ)

@@ -71,3 +71,13 @@ def test_types_and_helps_are_those_of_the_catalogue(accept: str, parse: Parser) 
 def test_when_a_series_began_is_not_told(accept: str) -> None:
     """It would be one more series for each, and all that are known are there from the start."""
     assert b"_created" not in render(recorded().registry, accept)[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"), [(float("inf"), "+Inf"), (float("-inf"), "-Inf"), (float("nan"), "NaN"), (3, "3.0")]
+)
+def test_numbers_are_as_the_format_has_them(told: float, said: str) -> None:
+    """Also those that nobody should ever tell."""
+    recorder = Recorder()
+    recorder.certificate(told)
+    assert f"wavegate_tls_certificate_expiry_timestamp_seconds {said}\n".encode() in render(recorder.registry, "")[0]

@@ -117,7 +117,9 @@ def test_names_that_count_as_one_are_added() -> None:
     recorder = Recorder()
     for tenant in ("a", "b"):
         recorder.audio_seconds(tenant, "settled", 1.5)
-    found = Reader(lambda name, values: ("other", *values[1:]) if name == "audio_seconds" else values).read(page(recorder))
+    found = Reader(lambda name, values: ("other", *values[1:]) if name == "audio_seconds" else values).read(
+        page(recorder)
+    )
     assert [value for (name, _), value in found.items() if name == "wavegate_audio_seconds_total"] == [3.0]
 
 

@@ -48,8 +48,8 @@ def flood(recorder: Recorder, number: int, words: list[str]) -> None:
     recorder.log_line(c)
 
 
-@settings(max_examples=20, deadline=None)
-@given(some.lists(some.lists(NONSENSE, min_size=3, max_size=3), max_size=30), some.integers(0, 3))
+@settings(max_examples=10, deadline=None)
+@given(some.lists(some.lists(NONSENSE, min_size=3, max_size=3), max_size=20), some.integers(0, 3))
 def test_whatever_comes_the_series_are_few(words: list[list[str]], max_tenants: int) -> None:
     """No more than the catalogue says, in one process and in several together."""
     recorder, totals = Recorder(max_tenants=max_tenants), Totals(max_tenants=max_tenants)

@@ -21,6 +21,7 @@ from tests.support.crowd import nowhere
 LITTLE = Scale(listeners=6, step=0.6, songs=2, spare=0.5, retain=0.2)
 
 
+@pytest.mark.nightly
 def test_a_few_come_and_go() -> None:
     """On a real gateway, which is empty in the end."""
     out, before = io.StringIO(), children(os.getpid())
@@ -68,9 +69,6 @@ def test_a_clean_run() -> None:
     table = {row.name: row for row in rows(found(), {}, 0.2, Rest(1, 0.0, 0), Rest(1, 0.0, 0), [])}
     assert (table["lost or wrong"].value, table["lost or wrong"].spread) == (1, "of 90 frames")
     assert table["complaints"].verdict == "ok"
-
-
-
 
 
 @pytest.mark.blocking("nobody waits")

@@ -4,7 +4,17 @@ Invariant under test: medians are told, ratios are of one round, and whatever wa
 It must not measure.
 """
 
-from gateway.bench.fanout_rows import cost, counted, frame_us, http_rows, named, ratio, right, streams_rows, websocket_rows
+from gateway.bench.fanout_rows import (
+    cost,
+    counted,
+    frame_us,
+    http_rows,
+    named,
+    ratio,
+    right,
+    streams_rows,
+    websocket_rows,
+)
 from gateway.bench.gathering import Sitting, Size
 
 
@@ -20,7 +30,7 @@ def sitting(
 ) -> Sitting:
     """Of a thousand frames of a KiB."""
     return Sitting(
-        size=Size(door, listeners, streams),  # type: ignore[arg-type] - one of the doors
+        size=Size(door, listeners, streams),  # type: ignore[arg-type]  # one of the doors
         frames=1000,
         sent=1 << 20,
         cpu=us / 1e3,
@@ -32,6 +42,7 @@ def sitting(
         words="chunk 3 was lost" if wrong else "",
         heard=5000,
         counted=5000 - wrong,
+        scrape=0.0125,
     )
 
 
@@ -50,6 +61,7 @@ def test_over_websocket() -> None:
     assert rows["dearest by cheapest number"].verdict == "over"
     assert (rows["a chunk to all 20"].value, rows["a chunk to all 20"].verdict) == (300.0, "over")
     assert "20 is usual" in rows["a chunk to all 20"].spread
+    assert (rows["the page of metrics"].value, rows["the page of metrics"].verdict) == (12.5, "ok")
     assert (rows["memory of a listener"].value, rows["memory of a listener"].verdict) == (8.0, "ok")
     assert (rows["lost or wrong"].verdict, rows["lost or wrong"].spread) == ("ok", "66 heard every byte of a song")
 

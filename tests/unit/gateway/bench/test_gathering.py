@@ -74,7 +74,7 @@ def report(**group: object) -> orders.Found:
         "faults": {},
         "words": [],
     }
-    groups = {"first": orders.Group(**usual), "others": orders.Group(**usual | group)}  # type: ignore[arg-type] - by name
+    groups = {"first": orders.Group(**usual), "others": orders.Group(**usual | group)}  # type: ignore[arg-type]  # by name
     return orders.Found(2.0, 0.5, 0.1, [0.2, 0.1], groups)
 
 

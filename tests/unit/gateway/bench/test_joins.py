@@ -19,6 +19,7 @@ from gateway.bench.usage import children
 from tests.support.crowd import nowhere
 
 
+@pytest.mark.nightly
 def test_a_few_come() -> None:
     """Over HTTP, to two who are there."""
     out, before = io.StringIO(), children(os.getpid())

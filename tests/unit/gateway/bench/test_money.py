@@ -17,6 +17,7 @@ from gateway.bench.usage import children
 LITTLE = Scale(rushes=1, orders=12, at_once=6, deaths=1)
 
 
+@pytest.mark.nightly
 def test_a_few_orders_and_a_death() -> None:
     """On real gateways: the books are right, and no process is left."""
     out, before = io.StringIO(), children(os.getpid())

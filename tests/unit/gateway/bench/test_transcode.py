@@ -23,6 +23,7 @@ from gateway.bench.usage import children
 LITTLE = Scale(Crowd(2, 5), 0.0, 2, 2, 1, CONVERSIONS[:1], CONVERSIONS[4:5], ("opus",))
 
 
+@pytest.mark.nightly
 def test_every_part_is_measured(need: Callable[[str], str], tmp_path: Path) -> None:
     """Once, in order, with ffmpeg, a simulator, a gateway and workers, all of which end."""
     need("ffmpeg")

@@ -288,7 +288,7 @@ async def test_a_cut_connection_costs_nothing(server: RedisServer, readings: Rea
 
 async def test_redis_that_stands_still_costs_nothing(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK_SECONDS", 0.1)
-    async with Redis(server.url, timeout=0.2) as redis:
+    async with Redis(server.url, timeout=1.0) as redis:
         readings, notes = Readings(redis), Notes()
         async with running(readings.reading.run):
             await readings.begin("log")

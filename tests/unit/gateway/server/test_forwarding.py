@@ -4,6 +4,7 @@ Invariant under test: without a trusted proxy no header changes anything, and wi
 It must not know what handlers do with an address.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -186,7 +187,7 @@ def test_addresses(text: str | None, found: str | None) -> None:
 def test_connections_of_proxies() -> None:
     """By the address at the other end, of either family; a socket without one is nobody's."""
 
-    class Transport(web.asyncio.Transport):
+    class Transport(asyncio.Transport):
         def __init__(self, peer: object) -> None:
             super().__init__({"peername": peer})
 
@@ -214,7 +215,7 @@ async def test_handlers_see_the_client_and_a_proxy_header_may_tell_of_tls() -> N
     callers = Callers(10.0, Recorder(), Clock())
     sources = [None, Source("203.0.113.7", 1), Source("203.0.113.7", 1, secure=True)]
     server = runner.server
-    loop = web.asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     listening = await loop.create_server(lambda: Caller(server, callers, sources.pop(0)), "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: 198.51.100.9\r\n"

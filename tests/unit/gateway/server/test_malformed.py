@@ -72,6 +72,27 @@ async def test_what_cannot_be_read_is_refused_in_the_error_body(
         assert (b"X-Should-Retry: false" in head) is (status < 500)
 
 
+@pytest.mark.parametrize(
+    "host", ["x/<script>", "a b", 'a"b', "u:p@x", "x?y", "x#y", "x\\y", "%41", "@", "[::", "x:-1", "é", "a" * 300]
+)
+async def test_a_host_that_is_none_is_in_no_address(host: str) -> None:
+    """What a client calls the gateway is told again, as the beginning of addresses."""
+    async with place() as port:
+        head, body = await exchange(port, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "host", ["play.example", "x_1:8080", "127.0.0.1:1", "[::1]:80", "[fe80::1%25eth0]", "xn--9ca", "x:"]
+)
+async def test_a_host_that_is_one_is_taken(host: str) -> None:
+    """Names, also of containers, and addresses, each with a port or without one."""
+    async with place() as port:
+        head, _ = await exchange(port, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    assert head.startswith(b"HTTP/1.1 200 ")
+
+
 async def test_what_is_no_refusal_stays_as_it_is() -> None:
     """A redirect is answered as it was meant."""
     async with place() as port:

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
@@ -380,7 +380,7 @@ async def test_who_goes_in_the_middle_of_a_handshake_is_gone(authority: Authorit
 async def test_water_marks_before_the_handshake_are_nobodys(authority: Authority) -> None:
     """A socket that takes no more before there is anybody to tell is not told to anybody."""
 
-    def unexpected(*_: object) -> Iterator[None]:
+    def unexpected(*_: object) -> None:
         raise AssertionError
 
     connection = TlsConnection(serving(authority.issue()), unexpected, unexpected)

@@ -164,6 +164,24 @@ async def test_a_service_manager_hears_of_the_supervisor(
     manager.close()
 
 
+async def test_a_worker_that_hangs_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, handlers: Handlers, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Where a service manager asks for a watchdog: it sees the supervisor, and the supervisor its workers."""
+    manager = Manager(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.name)
+    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    monkeypatch.setattr(command, "LEAST_WATCH_SECONDS", 3.0)
+    running = await started(monkeypatch, capfd)
+    before = await running.both()
+    os.kill(min(before), signal.SIGSTOP)
+    await soon(lambda: not os.path.exists(f"/proc/{min(before)}/exe"))
+    assert await running.both() & before == {max(before)}
+    handlers[signal.SIGTERM]()
+    assert await within(asyncio.shield(running.task)) == 0
+    manager.close()
+
+
 def test_sockets_of_a_service_manager_are_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is bound in their place."""
     given = [socket.create_server(("127.0.0.1", 0))]

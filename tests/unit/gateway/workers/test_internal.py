@@ -18,7 +18,7 @@ from gateway.workers import internal as module
 from gateway.workers.internal import Internal, joined
 from gateway.workers.worker import Worker
 from metrics.exposition import render
-from metrics.merging import read
+from metrics.merging import Reader
 from metrics.recorder import Recorder
 from metrics.totals import Totals
 from tests.support.relay import within
@@ -32,6 +32,7 @@ def row(number: int, created_at: float) -> dict[str, Any]:
         "id": f"st_{number}",
         "tenant": "acme",
         "status": "running",
+        "silent": None,
         "model": "m",
         "created_at": created_at,
         "age_seconds": 1.0,
@@ -93,7 +94,7 @@ class Scene:
 
     async def joins(self) -> float:
         _, text, _ = await self.get("/metrics")
-        return read(text)["wavegate_listener_joins_total", ()]
+        return Reader().read(text)["wavegate_listener_joins_total", ()]
 
 
 async def opened(routes: list[web.RouteDef]) -> tuple[web.AppRunner, str]:
@@ -130,13 +131,18 @@ async def test_metrics_are_of_all(scene: Scene) -> None:
     for own, times in zip(scene.owns, (2, 3), strict=True):
         for _ in range(times):
             own.recorder.listener_joined("http", "mp3")
+        own.recorder.process(10.0 * times, 1 << 40, 1 << 20, 1 << 20, 1e9 * times)
     scene.recorder.worker_restarted("died")
     status, text, kind = await scene.get("/metrics")
-    found = read(text)
+    found = Reader().read(text)
     assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert found["wavegate_listener_joins_total", ()] == 5.0
     assert found["wavegate_listeners", (("codec", "mp3"), ("transport", "http"))] == 5.0
     assert found["wavegate_worker_restarts_total", (("reason", "died"),)] == 1.0
+    assert found["process_cpu_seconds_total", ()] > 50.0, "the supervisor takes some, too"
+    assert found["process_resident_memory_bytes", ()] > 2 << 40
+    assert found["process_open_fds", ()] > 2 << 20
+    assert found["process_start_time_seconds", ()] < 2e9, "the first of them, which is the supervisor or one of ours"
     assert [value for (name, _), value in found.items() if name == "wavegate_build_info"] == [1.0]
     _, text, kind = await scene.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert kind.startswith("application/openmetrics-text")
@@ -160,7 +166,7 @@ async def test_no_counter_goes_backwards(scene: Scene) -> None:
         scene.internal.gone(own.worker)
     assert await scene.joins() == 3.0
     _, text, _ = await scene.get("/metrics")
-    assert ("wavegate_listeners", (("codec", "mp3"), ("transport", "http"))) not in read(text)
+    assert Reader().read(text)["wavegate_listeners", (("codec", "mp3"), ("transport", "http"))] == 0.0
 
 
 async def test_one_that_ends_while_it_is_asked_counts_once(scene: Scene) -> None:

@@ -31,8 +31,8 @@ def test_the_machine_is_divided() -> None:
 
 def test_the_balancers_time_is_the_supervisors() -> None:
     """A worker that is replaced need not give it."""
-    assert of(2, drain_delay=5.0, drain_timeout=7.0).server.drain_delay == 0.0
-    assert of(2, drain_delay=5.0, drain_timeout=7.0).server.drain_timeout == 7.0
+    found = of(2, drain_delay=5, drain_timeout=7).server
+    assert (found.drain_delay, found.drain_timeout) == (0, 7)
 
 
 def test_no_limit_stays_none() -> None:

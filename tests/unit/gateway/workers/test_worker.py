@@ -18,7 +18,7 @@ from gateway.workers import worker as module
 from gateway.workers.listening import Listening
 from gateway.workers.messages import Ready, line
 from gateway.workers.worker import Worker, command, environment
-from metrics.merging import read
+from metrics.merging import Reader
 from tests.support.relay import within
 
 
@@ -41,7 +41,7 @@ async def reloaded(worker: Worker, times: int) -> None:
     async with asyncio.timeout(20.0), aiohttp.ClientSession() as client:
         while True:
             async with client.get(f"{worker.internal}/metrics") as answer:
-                if read(await answer.text())["wavegate_upstream_retries_total", ()] == times:
+                if Reader().read(await answer.text())["wavegate_upstream_retries_total", ()] == times:
                     return
 
 
@@ -62,7 +62,7 @@ async def test_a_life_in_good_order(doors: Listening) -> None:
     worker.drain()
     assert await within(asyncio.shield(worker.ended)) == 0
     assert worker.page is not None
-    assert read(worker.page)["wavegate_listener_joins_total", ()] == 1.0
+    assert Reader().read(worker.page)["wavegate_listener_joins_total", ()] == 1.0
     worker.drain()
     worker.kill()
     worker.stop()

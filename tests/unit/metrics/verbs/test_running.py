@@ -25,6 +25,7 @@ TRIES = [
     Try(lambda r: r.certificate(2e9), "tls_certificate_expiry_timestamp_seconds", 2e9, statement=True),
     Try(lambda r: r.log_line("warning"), "log_lines_total", 1.0, {"level": "warning"}),
     Try(lambda r: r.log_lines_suppressed(5), "log_lines_suppressed_total", 5.0),
+    Try(lambda r: r.log_lines_dropped(6), "log_lines_dropped_total", 6.0),
     Try(lambda r: r.worker_restarted("died"), "worker_restarts_total", 1.0, {"reason": "died"}),
     Try(lambda r: r.redis_answers(up=False), "redis_up", 0.0, statement=True),
     Try(lambda r: r.redis_command(0.5), "redis_command_seconds_sum", 0.5),
