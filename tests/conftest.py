@@ -6,12 +6,12 @@ It must not know any room of the gateway, beyond which of them are tested on bot
 """
 
 import asyncio
+import gc
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
-import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -37,6 +37,8 @@ HERE = Path(__file__).parent
 ON_EVERY_LOOP = tuple(HERE / folder for folder in ("unit/gateway/server", "contract"))
 AS_SHIPPED = HERE / "integration"
 PARTS = pytest.StashKey[Parts]()
+# Examples of a property that does not say itself how many it wants: by day, and where coverage is judged.
+EXAMPLES, NIGHTLY_EXAMPLES = 40, 200
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,9 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     parts = config.stash[PARTS] = Parts(os.environ)
-    # A busy machine is no counterexample: the limit of time is the one that every test has.
-    hypothesis.settings.register_profile("house", hypothesis.settings(), deadline=None)
-    hypothesis.settings.load_profile("house")
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        _describe_properties(NIGHTLY_EXAMPLES if config.getoption("--coverage-floors") else EXAMPLES)
     # Only pytest-xdist's workers have an input. They are given the same arguments, but one process judges.
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Worker(parts, config.workeroutput))
@@ -57,6 +58,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Controller(parts))
     if report := config.getoption("--coverage-floors"):
         config.pluginmanager.register(Judge(report, parts))
+
+
+def _describe_properties(examples: int) -> None:
+    import hypothesis  # it takes a quarter of a second, which a run without it need not wait for
+
+    # A busy machine is no counterexample: the limit of time is the one that every test has.
+    hypothesis.settings.register_profile("house", hypothesis.settings(), deadline=None, max_examples=examples)
+    hypothesis.settings.load_profile("house")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nothing that is collected is garbage: to look through all of it again and again takes an eighth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:

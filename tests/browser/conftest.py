@@ -1,14 +1,18 @@
-"""A real browser for the tests of the player page: one Chromium a test, driven from the test's own event loop.
+"""A real browser for the tests of the player page: one Chromium for all, driven from each test's own event loop.
 
-Invariant: a page that logs an error, throws, breaks its content security policy or asks another host for anything
-fails its test, whatever else the test looks at.
+Invariant: a test has contexts of its own, which know nothing of another test's and end with it. A page that logs an
+error, throws, breaks its content security policy or asks another host for anything fails its test, whatever else the
+test looks at.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 
 from gateway.app import Gateway
@@ -59,12 +63,27 @@ async def gateway() -> AsyncIterator[Demo]:
         yield Demo(running.addresses.public)
 
 
+@pytest.fixture(scope="session")
+def chromium(need: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where Chromium is reached, without a window or a sound card: it plays in real time all the same.
+
+    It takes longer to start than most pages take to be looked at.
+    """
+    options = tmp_path_factory.mktemp("chromium") / "options.json"
+    options.write_text(json.dumps({"executablePath": need("chromium"), "args": ARGUMENTS}))
+    command = [*compute_driver_executable(), "launch-server", "--browser", "chromium", "--config", str(options)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.terminate()
+        server.wait(10.0)
+
+
 @pytest.fixture
-async def browser(need: Callable[[str], str]) -> AsyncIterator[Browser]:
-    """Chromium without a window or a sound card: it plays in real time all the same."""
-    program = need("chromium")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """The browser as this test has it: what it opens is closed with it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = await playwright.chromium.connect(chromium)
         yield browser
         await browser.close()
 

@@ -230,7 +230,7 @@ def real(kind: str, **settings: int) -> EncodingPool:
 @pytest.mark.parametrize("name", ["wav", "mp3"])
 async def test_what_is_made_is_what_a_transcoder_makes(kind: str, name: str) -> None:
     """A hundred encodes in every form, all at once, in turns."""
-    song = steps(songs()[name], 2000)
+    song = steps(songs()[name], 2500)
     expected = {spec: alone(spec, song) for spec in FORMS}
     async with real(kind, max_encodings=100) as pool:
         specs = [FORMS[number % len(FORMS)] for number in range(100)]

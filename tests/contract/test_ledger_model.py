@@ -135,7 +135,7 @@ class Ledgers(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Ledgers.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Ledgers.TestCase.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40, deadline=None)
 TestLedgers = Ledgers.TestCase
 
 

@@ -40,6 +40,7 @@ from tests.support.redis import standing_redis
 
 Start = Callable[..., Any]
 ROOM = 10
+PATIENCE = 30.0  # seconds
 ONE_LOOP = pytest.mark.asyncio(loop_factories=["asyncio"])
 LIMITED = {
     "slots": Limits(concurrent_streams=ROOM, streams_per_minute=0),
@@ -66,9 +67,12 @@ async def granted(ledger: Ledger, numbers: range) -> int:
 
 @ONE_LOOP
 @pytest.mark.parametrize("limit", LIMITED)
-@pytest.mark.parametrize(("form", "times"), [("memory", 334), ("sqlite", 6), ("redis", 2)])
+@pytest.mark.parametrize(
+    ("form", "times"),
+    [("memory", 50), pytest.param("memory", 334, marks=pytest.mark.nightly), ("sqlite", 6), ("redis", 2)],
+)
 async def test_two_hundred_ask_for_ten(form: str, times: int, limit: str, request: pytest.FixtureRequest) -> None:
-    """Exactly ten get it, every time, whichever limit it is: a thousand times in all."""
+    """Exactly ten get it, every time, whichever limit it is: in a night a thousand times in all."""
     clock = Time()
     ledger = new_ledger(form, await place_for(request, form), LIMITED[limit], now=clock)
     await ledger.open()
@@ -128,11 +132,23 @@ async def test_a_key_is_known_after_a_restart(form: str, request: pytest.Fixture
 async def test_threads_with_ledgers_of_their_own(tmp_path: Path) -> None:
     """Four loops in four threads, one file: ten of two hundred. A ledger that loops share is no different."""
 
+    def patient(now: Time) -> SqliteLedger:
+        """Who comes last waits for all others, which on a busy machine may take longer than an order should."""
+        return SqliteLedger(
+            str(tmp_path / "usage.db"),
+            lambda _: LIMITED["slots"],
+            RULES,
+            PRICES,
+            now=now,
+            busy_seconds=PATIENCE,
+            patience_seconds=PATIENCE,
+        )
+
     def ask(first: int, shared: SqliteLedger | None) -> int:
         async def main() -> int:
             if shared is not None:
                 return await granted(shared, range(first, first + 50))
-            ledger = new_ledger("sqlite", tmp_path, LIMITED["slots"])
+            ledger = patient(Time())
             await ledger.open()
             try:
                 return await granted(ledger, range(first, first + 50))
@@ -144,7 +160,7 @@ async def test_threads_with_ledgers_of_their_own(tmp_path: Path) -> None:
     clock = Time()
     assert sum(await asyncio.gather(*(asyncio.to_thread(ask, n * 50, None) for n in range(4)))) == ROOM
     clock.at += 60
-    ledger = SqliteLedger(str(tmp_path / "usage.db"), lambda _: LIMITED["slots"], RULES, PRICES, now=clock)
+    ledger = patient(clock)
     await ledger.open()
     assert sum(await asyncio.gather(*(asyncio.to_thread(ask, n * 50, ledger) for n in range(10, 14)))) == ROOM
     await ledger.close()

@@ -22,6 +22,8 @@ from tests.fuzz.target import MOST_BYTES, Target
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 LEARNT = HERE.parents[1] / ".venv-tests" / "fuzz"
+# Whose branches are looked at.
+SEEN = ("gateway", "transcode", "websockets.frames", "websockets.protocol", "yaml")
 # One input in seconds of the processor; the slowest that is right takes some hundredths.
 SLOWEST = 5.0
 MEMORY_MIB = 1024
@@ -70,7 +72,7 @@ def blindly(target: Target, minutes: float) -> int:
 def seeing(name: str, minutes: float) -> None:
     """The same by atheris, which ends the process."""
     atheris = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["gateway", "transcode", "websockets", "yaml"]):
+    with atheris.instrument_imports(include=list(SEEN)):
         from tests.fuzz.catalogue import TARGETS
     target = TARGETS[name]
     learnt = LEARNT / name

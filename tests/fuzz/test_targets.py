@@ -11,13 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.__main__ import CORPUS, cases, guarded
+from tests.fuzz.__main__ import CORPUS, blindly, cases, guarded
 from tests.fuzz.catalogue import TARGETS
 from tests.fuzz.mutation import made_up
 from tests.fuzz.target import Target, slices
 
-EXAMPLES = 25
-BLIND = 25
+EXAMPLES = 15
+BLIND = 20
+NIGHTLY_MINUTES = 0.1
 ALL = pytest.mark.parametrize("name", TARGETS)
 
 
@@ -49,6 +50,13 @@ def test_seeds_damaged(name: str) -> None:
     target, draw = TARGETS[name], random.Random(name)
     for _ in range(BLIND):
         target.check(made_up(draw, target.seeds, target.tokens))
+
+
+@pytest.mark.nightly
+@ALL
+def test_seeds_damaged_anew(name: str) -> None:
+    """For some seconds each, and each night others: what is found is a file in the corpus, and told with its octets."""
+    assert blindly(TARGETS[name], NIGHTLY_MINUTES) > 0
 
 
 def test_every_finding_has_a_target() -> None:

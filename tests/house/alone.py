@@ -79,10 +79,10 @@ def complaints(names: Sequence[str]) -> list[str]:
         order.append(module.__name__)
 
     # Once through all, for the order in which they end: what others need comes before them.
-    SourceFileLoader.exec_module = note  # type: ignore[method-assign] - this interpreter is ours alone
+    SourceFileLoader.exec_module = note  # type: ignore[method-assign,assignment]  # this interpreter is ours alone
     for name in names:
         _try(name)
-    SourceFileLoader.exec_module = run  # type: ignore[method-assign] - as it was
+    SourceFileLoader.exec_module = run  # type: ignore[method-assign]  # as it was
     recall = Recall()
     sys.meta_path.insert(0, recall)
     found = {}

@@ -4,10 +4,12 @@ Invariant: the real tables are compared with the code's own table and with the s
 It must not know what the rows advise.
 """
 
+import tomllib
 from pathlib import Path
 
 import yaml
 
+from gateway import __version__
 from gateway.errors import HANDLING, Handling
 from tests.house.handbook import CODES, anchors, code_complaints, link_complaints
 from tests.house.tree import ROOT
@@ -40,6 +42,14 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
     """Files and headings that a document of the house links to are there."""
     found = link_complaints(ROOT)
     assert not found, "\n".join(found)
+
+
+def test_the_version_is_one_and_the_changelog_knows_it() -> None:
+    """`pyproject.toml`, the package, and the changelog's newest entry say the same version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
+    newest = (ROOT / "deploy/CHANGELOG.md").read_text(encoding="utf-8").partition("\n## [")[2]
+    assert __version__ in newest
 
 
 def test_rows_that_are_missing_too_many_or_wrong_are_named() -> None:

@@ -18,6 +18,8 @@ from tests.house.parts import Parts
 from tests.house.tree import ROOT
 from tests.house.workers import Controller, Worker
 
+SECONDS = 140  # a run starts three interpreters, and one more for each worker that dies
+pytestmark = pytest.mark.timeout(SECONDS + 10)
 SETTINGS = """
 [tool.pytest.ini_options]
 asyncio_mode = "auto"
@@ -91,7 +93,7 @@ def run(folder: Path, samples: str, *arguments: str) -> tuple[int, str]:
         env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}.", "CI": "false"},
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=SECONDS,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

@@ -114,7 +114,9 @@ async def refused_everywhere(gateway: Bench, stream: dict[str, Any]) -> None:
 async def listening(gateway: Bench, stream: dict[str, Any]) -> AsyncIterator[ClientConnection]:
     async with talk(gateway) as socket:
         await say(socket, type="stream.attach", stream_id=stream["id"])
-        assert (await receive(socket))["type"] == "stream.started"
+        # Before the song has begun there may be news of how many are waiting for it.
+        while (message := await receive(socket))["type"] != "stream.started":
+            assert message["type"] == "stream.metadata", message
         yield socket
 
 

@@ -162,7 +162,7 @@ async def test_a_gateway_buys_from_the_simulator_and_keeps_its_key(wavegate: Sta
         "listen", "--server", url, "--key", key[1], "--prompt", PROMPT, "-o", tmp_path / "song.mp3"
     )
     assert await listener.ends() == 0, listener.said
-    await gateway.says("stream ended")
+    await gateway.says("stream.ended")
     for program in (gateway, simulator):
         program.send(signal.SIGTERM)
         assert await program.ends(10.0) == 0
@@ -211,22 +211,20 @@ async def test_a_player_that_is_closed_ends_the_listening(wavegate: Start, proce
     assert b"Exception" not in pipe.stderr
 
 
-@pytest.mark.parametrize(
-    ("flags", "code", "words"),
-    [
+async def test_a_refusal_is_told_in_words(wavegate: Start) -> None:
+    """What the gateway refuses has its sentence and code 1; what was never asked has code 2; nothing is written."""
+    _, url = await demo(wavegate)
+    rows: list[tuple[tuple[str, ...], int, str]] = [
         (("--key", "wrong"), 1, "bad_credentials"),
         (("--key", "demo", "--format", "midi"), 1, "unsupported_format"),
         ((), 2, "WAVEGATE_KEY"),
-    ],
-)
-async def test_a_refusal_is_told_in_words(wavegate: Start, flags: tuple[str, ...], code: int, words: str) -> None:
-    """What the gateway refuses has its sentence and code 1; what was never asked has code 2; no file is left."""
-    _, url = await demo(wavegate)
-    listener = await wavegate("listen", "--server", url, "--prompt", PROMPT, *flags)
-    assert await listener.ends() == code, listener.said
-    assert words in listener.said
-    assert "Traceback" not in listener.said
-    assert listener.stdout == b""
+    ]
+    for flags, code, words in rows:
+        listener = await wavegate("listen", "--server", url, "--prompt", PROMPT, *flags)
+        assert await listener.ends() == code, listener.said
+        assert words in listener.said
+        assert "Traceback" not in listener.said
+        assert listener.stdout == b""
 
 
 @pytest.mark.parametrize("server", ["ftp://127.0.0.1", "http://", "not a url"])
@@ -301,7 +299,7 @@ async def test_a_hangup_reloads_the_tenants(wavegate: Start, tmp_path: Path) -> 
         await greeting(second)
         config.write_text("tenants: 7\n", encoding="utf-8")
         gateway.send(signal.SIGHUP)
-        await gateway.says("was not taken up")
+        await gateway.says("config.refused")
         write("kept", "new", listeners=3)
         gateway.send(signal.SIGHUP)
         with suppress(ConnectionClosed):

@@ -57,6 +57,7 @@ async def listing(gateway: Bench, url: str, **headers: str) -> list[tuple[float,
             assert status == 200, body
             if lines[-1] == "#EXT-X-ENDLIST":
                 break
+            await asyncio.sleep(0.02)  # as a player does, which asks again when there may be more
     seconds = [float(line[8:-1]) for line in lines if line.startswith("#EXTINF:")]
     return list(zip(seconds, [line for line in lines if not line.startswith("#")], strict=True))
 
@@ -68,6 +69,7 @@ async def until(gateway: Bench, stream_id: str, **facts: Any) -> dict[str, Any]:
             info = await gateway.info(stream_id)
             if all(info[name] == value for name, value in facts.items()):
                 return info
+            await asyncio.sleep(0.01)
 
 
 async def metrics(gateway: Bench) -> dict[str, str]:
@@ -136,6 +138,7 @@ async def play(gateway: Bench, http: aiohttp.ClientSession, url: str, agent: str
         seen = len(uris)
         if body.endswith(b"#EXT-X-ENDLIST\n"):
             return digest.hexdigest(), size
+        await asyncio.sleep(0.05)
 
 
 async def test_fifty_players_are_fifty_listeners_of_one_encode(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +167,7 @@ async def test_fifty_players_are_fifty_listeners_of_one_encode(monkeypatch: pyte
                     totals = (await response.json())["totals"]
                 if totals["egress_bytes"] == sent:
                     break
+                await asyncio.sleep(0.01)
         assert totals["listener_seconds"] > 50
 
 
@@ -200,8 +204,9 @@ async def test_a_song_without_a_sound_says_why() -> None:
 
 async def test_a_window_that_forgets_the_beginning_says_so() -> None:
     """Of a song that is larger than what is kept of it: no EVENT, and only what can be had is listed."""
-    async with bench(relay=Relay(max_stream_bytes=60_000)) as gateway:
-        stream = await gateway.create("[[scale seconds=8 speed=4]] a scale that is larger than its window")
+    # Whoever converts may be behind by what is kept, and a busy machine is.
+    async with bench(relay=Relay(max_stream_bytes=120_000)) as gateway:
+        stream = await gateway.create("[[scale seconds=12 speed=3 wait=1]] a scale that is larger than its window")
         url = stream["urls"]["hls"]
         listed = await listing(gateway, url)
         _, body, _ = await fetch(gateway.http, url)
@@ -217,16 +222,18 @@ async def test_a_window_that_forgets_the_beginning_says_so() -> None:
 
 async def test_a_format_that_is_made_again_has_the_same_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """A player that paused for long goes on where it was: its segments are the same bytes, with the same tags."""
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.1)
+    idle_seconds = sessions.IDLE_SECONDS
     async with bench(transcode=Transcode(workers=0, keep_seconds=0.1)) as gateway:
         stream = await gateway.create("[[scale seconds=30 speed=3]] a scale that somebody stops listening to")
         base = stream["urls"]["hls"].removesuffix("index.m3u8")
         await fetch(gateway.http, base + "index.m3u8")
         before = [await fetch(gateway.http, f"{base}{number}.m4s") for number in range(3)]
         (source,) = [one for one in gateway.gateway.hub.streams if one.id == stream["id"]]
+        monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.1)
         async with asyncio.timeout(PATIENCE):
             while len(list(source.renditions)) > 1:  # noqa: ASYNC110 - housekeeping tells nobody
                 await asyncio.sleep(0.05)
+        monkeypatch.setattr(sessions, "IDLE_SECONDS", idle_seconds)  # now it waits for what takes its time
         # The last one first: it is waited for, though it is far from the beginning of what has to be made again.
         after = [await fetch(gateway.http, f"{base}{number}.m4s") for number in (2, 1, 0)][::-1]
         assert [(status, body) for status, body, _ in before] == [(status, body) for status, body, _ in after]

@@ -1,4 +1,4 @@
-"""The metrics beside what clients, the provider and the ledger themselves have counted: equal to the last frame and byte.
+"""The metrics beside what clients, the provider and the ledger have counted themselves: equal to the last byte.
 
 A gateway is played to by listeners of every kind at once: three framings, HTTP whole and in part, HLS, other formats,
 some that leave and come back, one that is behind and jumps, one that is cut.
@@ -13,23 +13,27 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from gateway.config.schema import Limits, Price, Quota, Relay, Transcode
+from gateway.config.schema import Limits, Price, Quota, Relay, Tenant, Transcode
+from gateway.config.secret import key_hash
 from gateway.model import Kind
 from gateway.protocol.frames import unpack
 from metrics.catalogue import CATALOGUE
 from tests.integration.test_hls import play
-from tests.integration.test_slow_listeners import idle
-from tests.support.gateway import PATIENCE, Bench, bench, receive, say, talk
+from tests.integration.test_slow_listeners import idle, metric
+from tests.integration.test_slow_listeners import whole as ended
+from tests.support.gateway import KEY, OTHER_KEY, PATIENCE, Bench, bench, receive, say, talk
+from tests.support.verbs import value
 
-SONG = "[[scale seconds=5 speed=5]] a scale that very different people hear"
-LONG = "[[scale seconds=16 speed=8]] a scale that overtakes a client"
-AT_ONCE = "[[scale seconds=20 speed=0]] a scale that overtakes a client"
-FAILS = "[[scale seconds=6 speed=0 cut after=2 how=reset]] a scale that breaks"
+SONG = "[[scale seconds=4 speed=4]] a scale that very different people hear"
+LONG = "[[scale seconds=8 speed=6]] a scale that overtakes a client"
+AT_ONCE = "[[scale seconds=15 speed=0]] a scale that overtakes a client"
+FAILS = "[[scale seconds=3 speed=0 cut after=2 how=reset]] a scale that breaks"
 REFUSED = "[[scale seconds=2 speed=0 busy times=1 id=metrics]] a scale that is asked for twice"
 PRICE = 0.25
 MODEL = "fun-music-v1"
@@ -54,6 +58,7 @@ ELSEWHERE = {
     "tls_certificate_expiry_timestamp_seconds": "the tests of TLS",
     "log_lines": "the tests of the log",
     "log_lines_suppressed": "the tests of the log",
+    "log_lines_dropped": "the tests of the log",
     "worker_restarts": "tests/integration/test_workers.py",
 }
 
@@ -162,9 +167,7 @@ async def falls_behind(gateway: Bench, ears: Ears, stream: dict[str, Any]) -> No
     """Reads nothing for a while, and then is sent the live edge; a gap is told of."""
     async with idle(gateway) as line:
         await say(line, type="stream.attach", stream_id=stream["id"], on_lag="live")
-        async with asyncio.timeout(PATIENCE):
-            while (await gateway.info(stream["id"]))["status"] == "running":
-                await asyncio.sleep(0.05)
+        await ended(gateway, stream["id"])
         await ears.socket(line, "framed", "pcm")
     ears.closes["1000"] += 1
 
@@ -173,9 +176,7 @@ async def is_cut(gateway: Bench, ears: Ears, stream: dict[str, Any]) -> None:
     """Reads nothing for too long, and hears so when it reads again, behind all that was on its way."""
     async with idle(gateway) as line:
         await say(line, type="stream.attach", stream_id=stream["id"])
-        async with asyncio.timeout(PATIENCE):
-            while not (await scraped(gateway))["wavegate_slow_listeners_total", (("action", "cut"),)]:
-                await asyncio.sleep(0.1)
+        await metric(gateway, 'wavegate_slow_listeners_total{action="cut"} 1.0')
         await ears.socket(line, "framed", "pcm")
         assert line.close_code == 4102
     ears.closes["4102"] += 1
@@ -204,7 +205,7 @@ async def test_the_page_says_what_was_counted() -> None:
             assert response.status == 429, "a limit"
         audio = song["urls"]["audio"]
         hls = asyncio.create_task(play(gateway, gateway.http, song["urls"]["hls"], "a player"))
-        whole, wav, *_ = await asyncio.gather(
+        whole, *_ = await asyncio.gather(
             over_http(gateway, ears, audio, "mp3", 0),
             over_http(gateway, ears, long["urls"]["audio"], "pcm", 44),
             *(hears(gateway, ears, song, framing, "mp3", "mp3") for framing in ("framed", "framed", "raw", "json")),
@@ -214,6 +215,7 @@ async def test_the_page_says_what_was_counted() -> None:
             is_cut(gateway, ears, stalls),
         )
         part = await over_http(gateway, ears, audio, "mp3", 0, Range="bytes=5000-39999")
+        assert whole is not None
         assert part == whole[5000:40000]
         songs = ((SONG, "mp3"), (LONG, "wav"), (AT_ONCE, "wav"))
         originals = sum([len(await gateway.original(prompt, format=form)) for prompt, form in songs])
@@ -243,12 +245,12 @@ async def test_the_page_says_what_was_counted() -> None:
     } | ears.gaps
     assert ears.gaps["lag"] > 0
     assert said("slow_listeners_total", action="skip") == ears.gaps["lag"]
-    closes = {dict(labels)["code"]: value for (name, labels), value in page.items() if "websocket_closes" in name}
-    assert {code: value for code, value in closes.items() if value} == ears.closes
+    closes = {dict(labels)["code"]: times for (name, labels), times in page.items() if "websocket_closes" in name}
+    assert {code: times for code, times in closes.items() if times} == ears.closes
     left = Counter[str]()
-    for (name, labels), value in page.items():
+    for (name, labels), times in page.items():
         if name == "wavegate_listener_departures_total":
-            left[dict(labels)["reason"]] += int(value)
+            left[dict(labels)["reason"]] += int(times)
     assert left == {"completed": ears.joins - 4, "left": 2, "slow": 1, "failed": 1} | dict.fromkeys(
         ("lost", "moved", "refused"), 0
     )
@@ -272,3 +274,46 @@ async def test_the_page_says_what_was_counted() -> None:
     moved = {rows[name].name for (name, _), value in page.items() if name in rows and value != rows[name].initial}
     moved |= {row.name for row in CATALOGUE if row.initial}
     assert {row.name for row in CATALOGUE} - moved <= set(ELSEWHERE)
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_why_listeners_are_there_no_more() -> None:
+    """One says goodbye, one is cut off, two players close their sockets, one key is gone; the last one is sent away."""
+    tenants = [Tenant(id="acme", keys=[key_hash(KEY)]), Tenant(id="other", keys=[key_hash(OTHER_KEY)])]
+    async with bench(tenants=tenants) as gateway:
+        song = await gateway.create("[[scale seconds=60 speed=1]] a scale that goes on and on")
+        departures = gateway.gateway.recorder
+
+        async def gone(transport: str, reason: str) -> None:
+            await metric(
+                gateway, f'wavegate_listener_departures_total{{reason="{reason}",transport="{transport}"}} 1.0'
+            )
+
+        async def listens(line: ClientConnection, stream_id: str) -> None:
+            await say(line, type="stream.attach", stream_id=stream_id)
+            while (await receive(line))["type"] != "stream.started":
+                pass
+
+        async with talk(gateway) as polite:
+            await listens(polite, song["id"])
+        await gone("websocket", "left")
+        async with talk(gateway) as rude:
+            await listens(rude, song["id"])
+            rude.transport.abort()
+            await gone("websocket", "lost")
+        async with gateway.http.get(song["urls"]["audio"]) as response:
+            await response.content.readany()
+            response.close()
+        await gone("http", "left")
+        config = gateway.gateway._config
+        async with talk(gateway, key=OTHER_KEY) as revoked, talk(gateway) as last:
+            await say(revoked, type="stream.create", input={"prompt": "[[scale seconds=60 speed=1]] another scale"})
+            while (await receive(revoked))["type"] != "stream.started":
+                pass
+            await listens(last, song["id"])
+            gateway.gateway.reload(msgspec.structs.replace(config, tenants=tenants[:1]))
+            await gone("websocket", "refused")
+            await gateway.gateway.__aexit__(None, None, None)
+        assert value(departures, "listener_departures_total", transport="websocket", reason="moved") == 1.0
+        assert value(departures, "listeners", transport="websocket", codec="mp3") == 0.0
+        assert value(departures, "listener_joins_total") == 5.0

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.log.names import EVENTS
 from metrics.catalogue import CATALOGUE, Row
 from tests.support.prometheus import DASHBOARD, HERE, alerts, chosen, panels, queries, rules
 
@@ -149,6 +150,13 @@ def test_the_runbook_leads_to_what_there_is() -> None:
     titles = {panel["title"] for panel in panels()}
     named = set(re.findall(r'"([A-Z][^":]+)"', runbook))
     assert named - titles == set(), "panels that the dashboard does not have"
+
+
+def test_the_runbook_knows_the_log() -> None:
+    runbook = (HERE / "RUNBOOK.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:stream|codec|worker|ledger|redis|config)\.\w+)`", runbook))
+    assert named
+    assert named - EVENTS.keys() == set()
 
 
 def test_every_alert_is_named_on_the_dashboard() -> None:

@@ -17,7 +17,8 @@ import pytest
 from gateway.app import Gateway
 from gateway.config.schema import Cluster, Config, Limits, Price, Quota, Relay, Server, Transcode, Upstream
 from tests.support.gateway import KEY, OTHER_KEY, PROVIDER_KEY, Bench, bench, hear, say, talk
-from tests.support.prometheus import Prometheus, alerts, faster, judged, prometheus, queries, rules
+from tests.support.picture import page
+from tests.support.prometheus import Prometheus, alerts, faster, judged, panels, prometheus, queries, rules
 from tests.support.proxies import certificate
 from tests.support.redis import redis_server
 from tests.support.union import answered
@@ -26,7 +27,7 @@ Need = Callable[[str], str]
 
 INTERVAL = "500ms"
 WINDOW = "3s"
-WINDOWS = dict.fromkeys(("2m", "5m", "10m", "15m", "30m", "1h", "6h", "1d"), WINDOW)
+WINDOWS = dict.fromkeys(("2m", "5m", "10m", "15m", "30m", "1h", "6h", "1d", WINDOW), WINDOW)
 BAD = (
     "[[stall seconds=4 after=1 silence=3]] a song that stands still",
     "[[song mute=0.5 seconds=5 speed=1]] a song that falls silent",
@@ -100,14 +101,13 @@ async def silent(seen: Prometheus, wanted: dict[str, str], begin: float) -> dict
 
 def wanted() -> dict[str, str]:
     """Everything that is asked, by where it stands."""
-    asked = {f"{query.panel}: {query.legend}": query.expr for query in queries(WINDOW)}
+    asked = {f"{query.panel}: {query.legend}": faster(query.expr, WINDOWS) for query in queries(WINDOW)}
     recorded = {rule["record"]: rule["record"] for rule in rules() if "record" in rule}
     return asked | recorded | {name: judged(faster(rule["expr"], WINDOWS)) for name, rule in alerts().items()}
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(120)
-@pytest.mark.blocking("TEMPORARY")
 async def test_every_query_has_data(need: Need, tmp_path: Path) -> None:
     chain, key = await asyncio.to_thread(certificate, need("openssl"), tmp_path)
     async with AsyncExitStack() as stack:
@@ -148,4 +148,6 @@ async def test_every_query_has_data(need: Need, tmp_path: Path) -> None:
                 while left := await silent(seen, left, begin):  # noqa: ASYNC110 - a rule is looked at when it is
                     await asyncio.sleep(0.5)
         assert not left, "\n".join(f"{name}  {expr}" for name, expr in left.items())
-        assert len(await seen.query('{__name__=~"job.*:wavegate_.+"}')) > 10
+        drawn, _ = await page(seen, begin, time.time(), 9, "dark")
+    assert drawn.count("<section") == len(panels())
+    assert drawn.count("<polyline") > len(panels()) / 2, "what draws deploy's picture has lines for most"

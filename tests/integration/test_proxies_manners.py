@@ -151,3 +151,39 @@ async def test_plain_http_is_sent_to_tls(need: Need, tmp_path: Path) -> None:
                     assert response.status == 308
                     assert response.headers["Location"] == "https://music.example.com/v1/streams?a=1"
     assert not [head for head in there.heads if not head.startswith("GET /readyz")]
+
+
+LIMITS = {
+    "nginx": [
+        *[
+            (f"#   {words}", words)
+            for words in ("map $request_method", "limit_req_zone", "limit_conn_zone", "limit_req_status")
+        ],
+        *[(f"#   {words}", words) for words in ("limit_conn_status", "limit_conn wavegate_listeners")],
+        ("#   limit_req zone=wavegate_orders burst=10 ", "limit_req zone=wavegate_orders burst=2 "),
+    ],
+    "haproxy": [
+        *[(f"#   {words}", words) for words in ("stick-table", "http-request track-sc0", "http-error status 429")],
+        *[
+            (
+                f"#   http-request deny deny_status 429 if {{ sc_{words}",
+                f"http-request deny deny_status 429 if {{ sc_{words}",
+            )
+            for words in ("http_req_rate", "conn_cur")
+        ],
+        ("sc_http_req_rate(0) gt 600", "sc_http_req_rate(0) gt 3"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_limits_that_are_uncommented_hold(name: str, need: Need, tmp_path: Path) -> None:
+    """The fourth order of an address in a moment is refused in words that clients know, and reaches no gateway."""
+    there, well = Played(OK), Played(OK)
+    async with stub(there) as one, stub(well) as internal:
+        gateways = [Behind(one.public, internal.public)] * 2
+        async with front(name, need, tmp_path, gateways, LIMITS[name]) as proxy:
+            answers = [await asked(proxy, "POST") for _ in range(4)]
+    assert [status for status, _ in answers] == [200, 200, 200, 429]
+    assert json.loads(answers[-1][1])["error"]["code"] == "rate_exceeded"
+    assert len(there.heads) == 3

@@ -92,7 +92,7 @@ async def test_no_byte_is_lost(process: Start, need: Need, tmp_path: Path, liste
             ]
             await all_hear.wait()
             program.send(signal.SIGUSR2)
-            await program.says(r"restart done", SECONDS)
+            await program.says(r"restart\.done", SECONDS)
         assert len(hearing) == listeners
         program.send(signal.SIGTERM)
         assert await program.ends(SECONDS) == 0

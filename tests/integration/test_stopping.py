@@ -22,15 +22,19 @@ from typing import Any
 
 import aiohttp
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from gateway.config.schema import Server
 from gateway.config.secret import key_hash
 from gateway.upstream.simulator.server import Simulator
 from tests.house.programs import Program
 from tests.house.tree import ROOT
+from tests.support.gateway import say, talk
+from tests.support.union import union
 
 Start = Callable[..., Awaitable[Program]]
+Need = Callable[[str], str]
 
 KEY = "wg_acme"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -128,10 +132,19 @@ class Stage:
             while self.begun < count:  # noqa: ASYNC110 - what is looked at has no event
                 await asyncio.sleep(0.02)
 
-    def bills(self) -> list[tuple[Any, ...]]:
-        """What the ledger's file says of all generations, once the process has ended."""
+    def bill(self) -> tuple[str, int, int]:
+        """What the ledger's file says of the one generation, once the process has ended: status, settled, received.
+
+        It is booked once, in every period.
+        """
         with closing(sqlite3.connect(self.folder / "usage.db")) as ledger:
-            return ledger.execute("SELECT status, settled, received, finished_at FROM generations").fetchall()
+            ((status, settled, received, finished_at),) = ledger.execute(
+                "SELECT status, settled, received, finished_at FROM generations"
+            ).fetchall()
+            booked = ledger.execute("SELECT audio FROM budgets").fetchall()
+        assert finished_at is not None
+        assert {audio for (audio,) in booked} == {settled}
+        return status, settled, received
 
 
 @asynccontextmanager
@@ -161,12 +174,12 @@ async def stage(process: Start, folder: Path, **server: Any) -> AsyncIterator[St
 
 @pytest.mark.parametrize(
     ("sockets", "bodies", "players", "seconds", "window"),
-    [(60, 25, 15, 6, 12), pytest.param(350, 100, 50, 30, 60, marks=[pytest.mark.nightly, pytest.mark.timeout(200)])],
+    [(20, 8, 4, 8, 24), pytest.param(350, 100, 50, 30, 60, marks=[pytest.mark.nightly, pytest.mark.timeout(200)])],
 )
 async def test_whoever_may_finish_does(
     process: Start, tmp_path: Path, sockets: int, bodies: int, players: int, seconds: int, window: int
 ) -> None:
-    """All kinds of listeners hear the whole song; sessions are told one after another; nothing new is taken."""
+    """All kinds of listeners hear the whole song, and what is new is refused in a whole answer."""
     async with stage(process, tmp_path, drain_timeout=float(window)) as there:
         stream_id = await there.order(seconds)
         async with asyncio.timeout(3 * PATIENCE), asyncio.TaskGroup() as tasks:
@@ -175,7 +188,6 @@ async def test_whoever_may_finish_does(
             fetched = [tasks.create_task(there.segments(stream_id)) for _ in range(players)]
             await there.hearing(sockets + bodies + players)
             there.program.send(signal.SIGTERM)
-            began = time.monotonic()
             await there.program.says("stopping")
             assert await there.status("/readyz") == (503, {"status": "unready", "reasons": ["draining"]})
             assert (await there.status("/healthz"))[0] == 200
@@ -184,43 +196,49 @@ async def test_whoever_may_finish_does(
             async with there.http.post(f"{there.url}/v1/streams", json=body) as response:
                 assert (response.status, (await response.json())["error"]["code"]) == (503, "going_away")
                 assert (response.headers["Connection"], response.headers["Retry-After"]) == ("close", "1")
-        ended = time.monotonic()
         assert await there.program.ends(PATIENCE) == 0
         assert len({task.result() for task in whole}) == 1, "everybody has heard the same, and all of it"
         assert whole[0].result() is not None
         segments = {task.result() for task in fetched}
         assert len(segments) == 1, "all have fetched all segments"
         assert segments.pop() >= seconds - 1
-        # Those who were told before the song ended were told evenly over the half of the window.
-        moments = sorted(at - began for at in there.told)
-        share = min(1.0, (ended - began) / (window / 2))
-        assert len(moments) >= 0.5 * share * sockets
-        assert moments[0] < 2.0
-        halves = Counter(moment < moments[-1] / 2 for moment in moments)
-        assert 0.25 < halves[True] / len(moments) < 0.75
-        ((status, settled, received, finished_at),) = there.bills()
-        assert (status, settled == received, finished_at is not None) == ("completed", True, True)
+        status, settled, received = there.bill()
+        assert (status, settled) == ("completed", pytest.approx(received, rel=0.1))
 
 
-async def test_behind_the_deadline_nobody_is_waited_for(process: Start, tmp_path: Path) -> None:
-    """A song that is too long: its listeners are told why it ends, none is left, and what was sung is billed once."""
-    async with stage(process, tmp_path, drain_timeout=1.0) as there:
-        stream_id = await there.order(120)
-        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
-            cut = [tasks.create_task(there.websocket(stream_id)) for _ in range(10)]
+@pytest.mark.parametrize(
+    ("sockets", "window"), [(40, 3.0), pytest.param(400, 12.0, marks=[pytest.mark.nightly, pytest.mark.timeout(120)])]
+)
+async def test_behind_the_deadline_nobody_is_waited_for(
+    process: Start, tmp_path: Path, sockets: int, window: float
+) -> None:
+    """A song that is too long: its listeners are told one after another over half of the window, and cut at its end.
+
+    None is left, and what was sung is billed once.
+    """
+    async with stage(process, tmp_path, drain_timeout=window) as there:
+        stream_id = await there.order(180)
+        async with asyncio.timeout(2 * PATIENCE), asyncio.TaskGroup() as tasks:
+            cut = [tasks.create_task(there.websocket(stream_id)) for _ in range(sockets)]
             cut += [tasks.create_task(there.body(stream_id)) for _ in range(5)]
-            await there.hearing(15)
+            await there.hearing(sockets + 5)
             there.program.send(signal.SIGTERM)
             began = time.monotonic()
         assert await there.program.ends(PATIENCE) == 0
-        assert time.monotonic() - began < 1.0 + 10.0
+        assert time.monotonic() - began < window + 10.0
+        moments = sorted(at - began for at in there.told)
+        assert len(moments) == sockets
+        # Each quarter of them within its quarter of the time, as far as a busy machine lets them.
+        quarters = Counter(min(3, int(4 * moment / (window / 2))) for moment in moments)
+        assert all(quarters[quarter] >= sockets / 8 for quarter in range(4)), moments
         assert {task.result() for task in cut} == {None}
         assert {code for code, _ in there.closed} == {1012}
         assert all(re.fullmatch(r"going_away;retry_after_ms=\d+", reason) for _, reason in there.closed)
-        ((status, settled, received, finished_at),) = there.bills()
-        assert (status, settled == received, settled > 0, finished_at is not None) == ("failed", True, True, True)
+        status, settled, received = there.bill()
+        assert (status, settled == received, settled > 0) == ("failed", True, True)
 
 
+@pytest.mark.nightly
 async def test_a_balancer_gets_its_time_and_a_second_signal_takes_it(process: Start, tmp_path: Path) -> None:
     """While it is given, all is taken as before, but for being ready; then the port is closed. Twice is at once."""
     async with stage(process, tmp_path, drain_delay=60.0, drain_timeout=60.0) as there:
@@ -234,4 +252,38 @@ async def test_a_balancer_gets_its_time_and_a_second_signal_takes_it(process: St
             there.program.send(signal.SIGTERM)
         assert await there.program.ends(PATIENCE) == 0
         assert (cut.result(), [code for code, _ in there.closed]) == (None, [1012])
-        assert [(status, settled > 0) for status, settled, *_ in there.bills()] == [("failed", True)]
+        assert there.bill()[0] == "failed"
+
+
+async def test_where_there_is_another_node_listeners_go_there(need: Need) -> None:
+    """Who hears nothing goes at the word, who hears another node's song in the last moments, and nothing runs late."""
+    server = Server(port=0, internal_port=0, drain_timeout=3.0)
+    async with union(need("redis-server"), server=server) as both:
+        staying, leaving = both.nodes
+        song = await staying.create("[[scale seconds=60 speed=1]] a scale that goes on elsewhere")
+        async with talk(leaving) as idle, talk(leaving) as hearing:
+            await say(hearing, type="stream.attach", stream_id=song["id"], framing="raw")
+            async with asyncio.timeout(PATIENCE):
+                while not isinstance(await hearing.recv(), bytes):
+                    pass
+            began = time.monotonic()
+            draining = asyncio.create_task(leaving.gateway.drain())
+            ends: dict[str, tuple[float, int, bool]] = {}
+
+            async def until_it_closes(name: str, socket: ClientConnection) -> None:
+                told = False
+                try:
+                    while True:
+                        message = await socket.recv()
+                        told = told or (isinstance(message, str) and "session.goaway" in message)
+                except ConnectionClosed as end:
+                    code = end.rcvd.code if end.rcvd is not None else 1006
+                    ends[name] = (time.monotonic() - began, code, told)
+
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(until_it_closes("idle", idle), until_it_closes("hearing", hearing), draining)
+        assert [end[1:] for end in ends.values()] == [(1012, True)] * 2
+        assert ends["idle"][0] < ends["hearing"][0]
+        (stream,) = staying.gateway.hub.streams
+        assert not stream.status.final
+        await staying.gateway.hub.get(stream.tenant, stream.id).stop()

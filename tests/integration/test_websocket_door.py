@@ -212,4 +212,5 @@ async def test_a_listener_that_takes_nothing_is_cut_when_its_time_is_over() -> N
                 async with gateway.http.get(f"{gateway.internal}/metrics") as response:
                     if 'wavegate_slow_listeners_total{action="cut"} 1.0' in await response.text():
                         break
+                await asyncio.sleep(0.01)
         assert (await gateway.info(stream["id"]))["listeners"] == 0

@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -46,6 +47,6 @@ class Papers:
     certificate: Path
     key: Path
 
-    def config(self) -> dict[str, str]:
+    def config(self) -> dict[str, Any]:
         """The keys of the section `server`."""
         return {"tls_certificate_file": str(self.certificate), "tls_key_file": str(self.key)}

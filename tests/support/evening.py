@@ -1,8 +1,8 @@
 """An evening at two gateways, for a picture of the dashboard: `python -m tests.support.evening FOLDER MINUTES`.
 
-Songs are ordered by three tenants and heard by a crowd at every door and in many formats; in turn the provider fails, lines
-are too slow, a codec worker dies, Redis stands still, and a gateway is started anew. Prometheus watches as an operator's does
-(every 15 s, the rules as they are) and keeps what it saw in FOLDER. Afterwards `python -m tests.support.picture` draws it.
+Three tenants order songs, a crowd hears them at every door and in many formats; in turn the provider fails, lines are
+too slow, a codec worker dies, Redis stands still, a gateway is started anew. Prometheus watches as an operator's does,
+every 15 s and with the rules as they are, and keeps what it saw in FOLDER; tests.support.picture draws it.
 Invariant: load on loopback only, bounded in number and time. It must not know the dashboard.
 """
 
@@ -52,7 +52,7 @@ class House:
         self.url, self.internal = (f"http://127.0.0.1:{port}" for port in ports)
         settings: dict[str, Any] = {
             "server": {"port": ports[0], "internal_port": ports[1], "drain_timeout": 5.0},
-            "upstream": {"base_url": upstream, "audio_hosts": ["127.0.0.1:*"], "max_concurrency": 8},
+            "upstream": {"base_url": upstream, "audio_hosts": ["127.0.0.1:*"], "max_concurrency": 16},
             "relay": {"stall_timeout": 20.0, "silence_seconds": 5.0, "retain_seconds": 300.0},
             "transcode": {"workers": 1},
             "quota": {"store": redis, "prices": {"fun-music-v1": {"per_second": 0.002}}},
@@ -71,13 +71,13 @@ class House:
         self.program = await Program.start(*command, cwd=ROOT, environment=ENVIRONMENT)
         await self.program.says(r"^  internal  http", 60)
 
+    async def stop(self) -> None:
+        await self.program.stop()
+
     def codec_workers(self) -> list[int]:
-        found = []
-        for task in Path(f"/proc/{self.program.pid}/task").iterdir():
-            for pid in (task / "children").read_text().split():
-                if b"transcode.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(int(pid))
-        return found
+        tasks = Path(f"/proc/{self.program.pid}/task").iterdir()
+        children = [pid for task in tasks for pid in (task / "children").read_text().split()]
+        return [int(pid) for pid in children if b"transcode.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def _free_port() -> int:
@@ -199,9 +199,11 @@ async def main(folder: Path, minutes: float) -> None:
         houses = [House(folder, name, simulator.url, redis.url) for name in ("gateway-1", "gateway-2")]
         for house in houses:
             await house.start()
-            stack.push_async_callback(lambda house=house: house.program.stop())
+            stack.push_async_callback(house.stop)
         seen = await stack.enter_async_context(prometheus(needed("prometheus"), folder, {}, interval="15s"))
-        seen.watch({house.internal: "wavegate" for house in houses}, {house.internal: house.file.stem for house in houses})
+        seen.watch(
+            {house.internal: "wavegate" for house in houses}, {house.internal: house.file.stem for house in houses}
+        )
         http = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(None))
         )

@@ -4,11 +4,12 @@ Invariant: afterwards the loggers are what they were before.
 It must not test anything itself.
 """
 
+import asyncio
 import io
 import json
 import logging
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TextIO
 
 from gateway.config.secret import Secret
@@ -24,9 +25,12 @@ class Written:
         self.writer = writer
         self._stream = stream
 
+    async def settle(self) -> None:
+        """Until what was said so far is written."""
+        await asyncio.to_thread(self.writer.flush)
+
     @property
     def text(self) -> str:
-        self.writer.flush()
         assert isinstance(self._stream, io.StringIO)
         return self._stream.getvalue()
 
@@ -67,3 +71,15 @@ def logged(
     target = io.StringIO() if stream is None else stream
     with restored():
         yield Written(configure(level, form, target, secrets=secrets, prompts=prompts, environ={}), target)
+
+
+@asynccontextmanager
+async def logging_of(
+    level: str = "debug", form: Literal["console", "json"] = "json", **options: Any
+) -> AsyncIterator[Written]:
+    """The same around a gateway in this loop, which does not wait for the log."""
+    with logged(level, form, **options) as written:
+        try:
+            yield written
+        finally:
+            await asyncio.to_thread(written.writer.close)

@@ -1,6 +1,7 @@
 """A service manager, as far as its socket goes: what it was told, in the order in which it came.
 
-Invariant: it answers nobody, as systemd does not. It must not test anything itself.
+Invariant: it answers nobody, as systemd does not.
+It must not test anything itself.
 """
 
 import socket
@@ -17,7 +18,7 @@ class Manager:
 
     def heard(self) -> list[dict[str, str]]:
         """The messages since the last call."""
-        found = []
+        found: list[dict[str, str]] = []
         while True:
             try:
                 data = self._socket.recv(4096)

@@ -77,7 +77,7 @@ def chosen(expr: str, interval: str) -> str:
 
 
 def queries(interval: str) -> list[Asked]:
-    """All that the dashboard asks."""
+    """All that the dashboard asks; windows that it writes itself stay as they are."""
     return [
         Asked(panel["title"], chosen(target["expr"], interval), target["legendFormat"])
         for panel in panels()
@@ -136,16 +136,19 @@ async def prometheus(
 ) -> AsyncIterator[Prometheus]:
     """One that keeps what it sees in `folder` and watches nothing yet; `program` is what `need("prometheus")` gives.
 
-    With `windows` it has the rules, made faster by them; with an empty one as they are.
+    With `windows` it has the rules, made faster by them; with an empty one as they are. Without, it only tells what
+    another has seen and kept there.
     """
-    (folder / "targets").mkdir()
-    (folder / "rules").mkdir()
-    for path in RULES if windows is not None else ():
+    for part in ("targets", "rules"):
+        (folder / part).mkdir(exist_ok=True)
+    for path in RULES:
         text = path.read_text(encoding="utf-8")
         (folder / "rules" / path.name).write_text(faster(text, windows) if windows else text, encoding="utf-8")
     config = yaml.safe_load((HERE / "prometheus.yml").read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
     config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] == "wavegate"]
+    if windows is None:
+        del config["rule_files"], config["scrape_configs"]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     targets = folder / "targets/gateways.yml"
     with socket.socket() as probe:

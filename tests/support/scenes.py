@@ -116,11 +116,12 @@ class Stage:
         served.internal, served.public = internal[1], public[1]
 
     async def order(self, url: str, prompt: str, **fields: Any) -> dict[str, Any]:
-        """What is answered, whatever it is."""
+        """What is answered, whatever it is, to an order that could be taken."""
         headers = {"Authorization": f"Bearer {KEY}"}
         body = {"input": {"prompt": prompt, **fields}}
         async with self.http.post(f"{url}/v1/streams", json=body, headers=headers) as response:
             found: dict[str, Any] = await response.json()
+            assert response.status != 400, f"{prompt}: {found}"
             return found
 
 
@@ -145,16 +146,18 @@ async def again(deed: Callable[[], Awaitable[object]], pause: float = 0.2) -> As
 
 
 @asynccontextmanager
-async def stopped_and_going(pid: int, stops: float, goes: float) -> AsyncIterator[None]:
-    """A process that a machine gives a processor to for moments only."""
+async def stopped_and_going(pid: int, stops: float, goes: float, rests: float) -> AsyncIterator[None]:
+    """A process that a machine gives a processor to for moments only, and now and then for long enough to be asked."""
 
-    async def beat() -> None:
-        os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(stops)
-        os.kill(pid, signal.SIGCONT)
+    async def beats() -> None:
+        for _ in range(6):
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(stops)
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(goes)
 
     try:
-        async with again(beat, goes):
+        async with again(beats, rests):
             yield
     finally:
         with suppress(ProcessLookupError):

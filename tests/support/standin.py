@@ -42,7 +42,7 @@ class Place:
 
     async def internal(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode().partition("?")[0]
-        bodies = {"/metrics": self.page(), "/readyz": '{"status": "ready", "reasons": []}'}
+        bodies = {"/metrics": self.page(), "/readyz": '{"status": "ready", "reasons": []}', "/healthz": "{}"}
         body = bodies[path].encode()
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         writer.close()

@@ -14,7 +14,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
-from gateway.config.schema import Cluster, Price, Quota, Relay, Server, Transcode, Upstream
+from gateway.config.schema import Price, Quota, Relay, Server, Transcode, Upstream
 from tests.support.gateway import Bench, hear, say, talk
 from tests.support.redis import redis_server
 from tests.support.scenes import Stage, again
@@ -86,9 +86,12 @@ async def jumps(stage: Stage) -> AsyncIterator[None]:
     gateway = await stage.gateway("jumps", speed=0, relay=Relay(live_lag=2.0))
 
     async def crowd() -> None:
-        stream_id = (await gateway.create("[[scale seconds=90 speed=20]] a scale that overtakes", format="wav"))["id"]
         async with AsyncExitStack() as stack:
-            lines = await attached(stack, gateway, 6, stream_id, on_lag="live")
+            lines = [await stack.enter_async_context(lazy(gateway)) for _ in range(6)]
+            prompt = "[[scale seconds=90 speed=20]] a scale that overtakes"
+            stream_id = (await gateway.create(prompt, format="wav"))["id"]
+            for line in lines:
+                await say(line, type="stream.attach", stream_id=stream_id, on_lag="live")
             while (await gateway.info(stream_id))["status"] in ("queued", "running"):  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.3)
             await asyncio.gather(*[hear(line) for line in lines])
@@ -157,11 +160,11 @@ async def waiting(stage: Stage) -> AsyncIterator[None]:
 @asynccontextmanager
 async def throttled(stage: Stage) -> AsyncIterator[None]:
     """Afterwards songs that need room, one after another, until it is learned that there is some again."""
-    upstream = Upstream(max_concurrency=4, retry_attempts=0, circuit_failures=1000, requests_per_minute=60000)
+    upstream = Upstream(max_concurrency=8, retry_attempts=0, circuit_failures=1000, requests_per_minute=60000)
     gateway = await stage.gateway("throttled", speed=0, upstream=upstream)
     await asyncio.sleep(8)  # it is to be seen before
-    many = again(lambda: stage.order(gateway.url, "[[throttle]] a song too many"), 0.3)
-    async with many, again(lambda: stage.order(gateway.url, "[[scale seconds=1 hold=3]] a song that waits")):
+    many = again(lambda: stage.order(gateway.url, "[[busy]] a song that is one too many"), 0.5)
+    async with many, again(lambda: stage.order(gateway.url, "[[scale seconds=1 hold=1]] a song that waits"), 0.5):
         yield
     for _ in range(40):
         await gateway.create("[[scale seconds=1]] a song that finds room")
@@ -181,9 +184,9 @@ async def dear(stage: Stage) -> AsyncIterator[None]:
 @asynccontextmanager
 async def redis_away(stage: Stage) -> AsyncIterator[None]:
     redis = await stage.stack.enter_async_context(redis_server(stage.need("redis-server")))
-    gateway = await stage.gateway("redis_away", cluster=Cluster(redis_url=redis.url))
+    served = await stage.serve("redis_away", cluster={"redis_url": redis.url}, quota={"store": redis.url})
     await redis.kill()
-    async with again(lambda: stage.order(gateway.url, "a song that nobody can book"), 0.3):
+    async with again(lambda: stage.order(served.public, "a song that nobody can book"), 0.3):
         yield
     await redis.start()
 
@@ -193,14 +196,15 @@ async def redis_away(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def many_formats(stage: Stage) -> AsyncIterator[None]:
+    """Its two threads have room for one format each."""
     gateway = await stage.gateway("many_formats", transcode=Transcode(workers=0, max_encodings=1))
 
-    async def listen() -> None:
+    async def listen(form: str) -> None:
         stream_id = (await gateway.create("[[scale seconds=20 speed=1]] a song in another format"))["id"]
         async with talk(gateway) as line:
-            await say(line, type="stream.attach", stream_id=stream_id, format="ogg")
+            await say(line, type="stream.attach", stream_id=stream_id, format=form)
             with suppress(WebSocketException):
                 await hear(line)
 
-    async with again(listen):
+    async with again(lambda: listen("ogg")), again(lambda: listen("flac")):
         yield

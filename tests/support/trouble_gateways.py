@@ -19,7 +19,7 @@ from tests.support.scenes import Stage, again, stopped_and_going
 
 @asynccontextmanager
 async def encoders_die(stage: Stage) -> AsyncIterator[None]:
-    """A worker process is killed whenever there is one; each death is an error in the log."""
+    """Each is killed as soon as there is one."""
     served = await stage.serve("encoders_die", transcode={"workers": 3})
 
     async def kill() -> None:
@@ -62,9 +62,9 @@ async def no_processor(stage: Stage) -> AsyncIterator[None]:
                 async for _ in response.content.iter_any():
                     pass
 
-        await asyncio.gather(*[listen() for _ in range(20)])
+        await asyncio.gather(*[listen() for _ in range(60)])
 
-    async with again(crowd), stopped_and_going(served.program.pid, 0.4, 0.05):
+    async with again(crowd), stopped_and_going(served.program.pid, 0.35, 0.03, 0.3):
         yield
 
 
@@ -74,10 +74,10 @@ async def workers_die(stage: Stage) -> AsyncIterator[None]:
     served = await stage.serve("workers_die", "--workers", "2", cluster={"redis_url": redis.url})
 
     async def kill() -> None:
-        for pid in served.children()[:1]:
+        for pid in served.children("gateway")[:1]:
             os.kill(pid, signal.SIGKILL)
 
-    async with again(kill, 2.0):
+    async with again(kill, 10.0):
         yield
 
 

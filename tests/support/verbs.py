@@ -13,7 +13,7 @@ from metrics.recorder import Recorder
 
 @dataclass(frozen=True)
 class Try:
-    """A verb said `once`, and the sample that is then at `value`. A `statement` may be said again and changes nothing."""
+    """A verb said `once`, and the sample that is then at `value`. A `statement` said again changes nothing."""
 
     once: Callable[[Recorder], None]
     name: str

@@ -1,4 +1,4 @@
-"""What strangers' words become where others read them: ICY titles, playlists, tables, headers.
+"""What strangers' words become where others read them: ICY titles, playlists, tables, headers, lines of a log.
 
 Invariant under test: a title, a lyric or a query can end no header, no block, no line and no cell, and is no formula;
 what is read back by the rules of the format is the text that was meant.
@@ -6,6 +6,8 @@ what is read back by the rules of the format is the text that was meant.
 
 import csv
 import io
+import json
+import logging
 import re
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,9 @@ from urllib.parse import parse_qs, parse_qsl
 
 from multidict import MultiDict
 
+from gateway.config.secret import Secret
+from gateway.log.events import Words
+from gateway.log.form import ConsoleForm, JsonForm
 from gateway.server import icy, usage
 from gateway.server.hls.door import _query
 from gateway.server.hls.playlist import Playlist
@@ -44,6 +49,24 @@ def table(data: bytes) -> None:
     assert row[0] in (text, f"'{text}")
     assert not row[0].startswith(("=", "+", "-", "@", "\t", "\r"))
     assert row[1:] == ["1.5", ""]
+
+
+_SECRET = Secret("correct horse battery staple")
+
+
+def logline(data: bytes) -> None:
+    """A record is one line in both forms, whatever is said in it: nothing moves a cursor, no secret comes through."""
+    text = data.decode("utf-8", "surrogateescape")
+    record = logging.LogRecord("wavegate.x", logging.WARNING, "x.py", 1, "%s", (text,), None)
+    record.fields = {"id": text, text: [text, {text: text}], "song": Words(text), "octets": data}
+    line = JsonForm([_SECRET]).line(record)
+    assert line.isascii()
+    assert line.isprintable()
+    assert set(json.loads(line)) >= {"time", "level", "logger", "event", "id"}
+    shown = ConsoleForm([_SECRET]).line(record)
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028-\u202e]", shown)
+    assert _SECRET.reveal() not in line
+    assert _SECRET.reveal() not in shown
 
 
 class _Songs:
@@ -93,6 +116,30 @@ TARGETS = (
         table,
         (b"=1+1", b'a,"b"', b"-2\r\n", b"st_1"),
         (b"=", b"+", b"@", b"\t", b'"', b",", b"\r\n", b" =", b"\0"),
+    ),
+    Target(
+        "logline",
+        logline.__doc__ or "",
+        logline,
+        (
+            b"st_1",
+            b"a\r\n2026-11-26 ERROR forged",
+            b"\x1b[2J\x1b]0;x\x07",
+            _SECRET.reveal().encode(),
+            b"\xff\xed\xa0\x80",
+        ),
+        (
+            b"\n",
+            b"\x1b[",
+            b"\xe2\x80\xae",
+            b"\xc2\x85",
+            b'"',
+            b"\\",
+            b"%s",
+            _SECRET.reveal().encode(),
+            b"event",
+            b"\xff",
+        ),
     ),
     Target(
         "playlist",

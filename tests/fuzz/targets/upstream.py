@@ -108,6 +108,11 @@ def call(data: bytes) -> None:
 
 
 _DELTA = encode_event(1, "result", 200, delta_payload(request_id="r-1", expires_at=9, data=b"\xff\xfb\x90\x64"))
+# What each family says beside the sound.
+_INTERIM = tuple(
+    encode_event(1, "result", 200, delta_payload(request_id="r-1", expires_at=9, data=b"RIFF", output=family.interim))
+    for family in FAMILIES
+)
 _SAID = LastWord(
     {"extra_info": {"channels": 2, "sample_rate": "44100", "lyrics": "啦"}}, {"duration": 3.5, "characters": 7}
 )
@@ -129,7 +134,9 @@ _SSE = (
 
 TARGETS = (
     Target("sse", sse.__doc__ or "", sse, (_DELTA, _DELTA + _STOP, _ERROR, b"\xef\xbb\xbfdata:1\r\rdata"), _SSE),
-    Target("generation", generation.__doc__ or "", generation, (_DELTA, _DELTA + _STOP, _DELTA + _ERROR), _SSE + _JSON),
+    Target(
+        "generation", generation.__doc__ or "", generation, (*_INTERIM, _DELTA + _STOP, _DELTA + _ERROR), _SSE + _JSON
+    ),
     Target(
         "answer",
         answer.__doc__ or "",
