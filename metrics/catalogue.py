@@ -17,7 +17,7 @@ PREFIX = "wavegate"
 # A relay step is tens of microseconds on a quiet machine and must show a bad day of whole seconds.
 RELAY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 # A song may take minutes to begin.
-GENERATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0)
+GENERATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 120.0, 300.0, 600.0)
 # Who is sent each chunk as it comes lags by none or by one; who joins a song at its start, by all of it.
 LAG_BUCKETS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 # A commit on a good disk takes a millisecond; nobody waits longer than its patience of five seconds.
@@ -218,6 +218,7 @@ CATALOGUE: tuple[Row, ...] = (
     Row("log_lines_dropped", "counter", "Lines lost because whoever reads the log did not."),
     Row("worker_restarts", "counter", "Worker processes that were started in place of another.", (by.RESTART,)),
     Row("event_loop_lag_seconds", "histogram", "How late a timer of the event loop fires.", (), RELAY_BUCKETS),
+    Row("event_loop_tasks", "gauge", "Tasks of the event loop now."),
     Row("build_info", "gauge", "The running version; always 1.", (by.VERSION, by.PYTHON), merge="max"),
     Row("process_cpu_seconds", "counter", "Processor time, user and system, of the gateway itself.", bare=True),
     Row("process_resident_memory_bytes", "gauge", "Resident memory of the gateway itself.", bare=True),

@@ -4,6 +4,7 @@ Invariant: a look costs the same with 10,000 listeners as with none.
 It must not know how a page is made, nor who asks for it.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from gateway.cluster.cluster import RedisCluster
@@ -49,6 +50,7 @@ class Gauges:
             recorder.cluster_nodes(len(self._cluster.peers) + 1)
         recorder.codec_workers(len(self._encodings.workers), self._encodings.room)
         recorder.codec_workers_used(*self._codec_workers.look(self._encodings.pids))
+        recorder.tasks(len(asyncio.all_tasks()))
         tell_of_process(recorder)
 
 

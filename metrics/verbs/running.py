@@ -79,6 +79,10 @@ class Running(Series):
     def loop_lag(self, seconds: float) -> None:
         self._child("event_loop_lag_seconds").observe(seconds)
 
+    def tasks(self, count: int) -> None:
+        """The event loop has so many now."""
+        self._child("event_loop_tasks").set(count)
+
     def process(self, cpu_seconds: float, resident: int, open_files: int, most_files: int, started: float) -> None:
         """What the process has taken since it `started`, and holds now."""
         counted = self._child("process_cpu_seconds")

@@ -194,7 +194,9 @@ async def test_processes(form: str, request: pytest.FixtureRequest, nurseries: S
 
 
 @ONE_LOOP
-@pytest.mark.parametrize(("form", "times"), [("sqlite", 50), ("redis", 4)])
+@pytest.mark.parametrize(
+    ("form", "times"), [("sqlite", 12), pytest.param("sqlite", 50, marks=pytest.mark.nightly), ("redis", 4)]
+)
 async def test_killed_many_times(form: str, times: int, request: pytest.FixtureRequest, nurseries: Start) -> None:
     """At random points, in the middle of whatever eight streams of it were doing."""
     chance = random.Random(7)

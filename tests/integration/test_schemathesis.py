@@ -76,6 +76,7 @@ async def test_every_answer_is_in_the_specification(process: Start, tmp_path: Pa
     assert f"Tested: {count}" in program.said
 
 
+@pytest.mark.nightly  # it is the program that is tried here, which changes seldom
 @pytest.mark.timeout(120)
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_an_answer_that_is_not_in_it_is_found(process: Start, tmp_path: Path) -> None:

@@ -32,7 +32,11 @@ async def lazy(gateway: Bench) -> AsyncIterator[ClientConnection]:
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
     async with talk(gateway, sock=sock, max_queue=1) as line:
-        yield line
+        try:
+            yield line
+        finally:
+            # Whoever is cancelled while he says goodbye would leave his line open.
+            line.transport.abort()
 
 
 async def attached(

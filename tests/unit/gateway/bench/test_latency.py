@@ -44,6 +44,7 @@ def measured(order: Order, scale: Scale) -> tuple[str, list[str]]:
     return out.getvalue(), err.getvalue().splitlines()
 
 
+@pytest.mark.nightly
 def test_both_parts_are_measured(tmp_path: Path) -> None:
     """With a gateway, a crowd and a probe, all of which end; the processors are given back."""
     file, processors, before = tmp_path / "figures.json", os.sched_getaffinity(0), children(os.getpid())

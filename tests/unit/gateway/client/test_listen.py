@@ -89,8 +89,11 @@ async def test_a_song_is_joined_where_its_listener_wants(stand_in: Any, here: Pa
     assert heard[0]["since"]["seconds_ago"] == 12.5
 
 
-async def test_the_sound_is_measured_where_there_is_a_picture(stand_in: Any, here: Path) -> None:
+async def test_the_sound_is_measured_where_there_is_a_picture(
+    stand_in: Any, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every payload in order, on a terminal; elsewhere nothing is decoded for nobody."""
+    monkeypatch.setenv("TERM", "xterm")
     measured: list[bytes] = []
 
     class Measure:

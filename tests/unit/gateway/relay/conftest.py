@@ -1,6 +1,7 @@
 """What the relay's tests share.
 
-Invariant: nobody waits for a second to pass. It must not test anything itself, nor know what is kept or booked.
+Invariant: nobody waits for a second to pass.
+It must not test anything itself, nor know what is kept or booked.
 """
 
 import asyncio
