@@ -364,7 +364,9 @@ class Gateway:
         return len(self.connections) + len(self.callers) + self.port.at_threshold
 
     async def _runner(self, stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
-        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_SECONDS)
+        runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_SECONDS, auto_decompress=False
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         return runner

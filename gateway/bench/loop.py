@@ -18,8 +18,9 @@ from gateway.bench.programs import program
 from gateway.bench.report import Row
 from gateway.bench.ticks import ticks
 from gateway.bench.usage import raise_file_limit
-from gateway.config.schema import Config, Limits, Quota, Relay, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Config, Limits, Quota, Relay, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 
 MOST_MS = 2.0
 _FORM, _CODEC = "ogg", "opus"

@@ -26,8 +26,9 @@ from gateway.bench.crowd import orders
 from gateway.bench.programs import Program, program
 from gateway.bench.report import Row
 from gateway.bench.usage import processor_seconds, resident, split_processors
-from gateway.config.schema import Limits, keys_of
+from gateway.config.schema import Limits
 from gateway.config.secret import key_hash
+from gateway.config.section import keys_of
 
 # Eight frames of an mp3 of 128 kbit/s and 48 kHz: each slice that the provider sends makes one chunk.
 BITRATE, CHUNK_BYTES, CHUNK_SECONDS = 128_000, 3072, 0.192

@@ -7,7 +7,8 @@ wait for the next start; no value is ever named. It must not know how a change i
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.config.schema import Config, keys_of
+from gateway.config.schema import Config
+from gateway.config.section import keys_of
 
 
 @dataclass(frozen=True, slots=True)

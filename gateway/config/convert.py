@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from gateway.config.schema import Config, Key, Section, keys_of
+from gateway.config.schema import Config
 from gateway.config.secret import redact
+from gateway.config.section import Key, Section, keys_of
 
 _S = TypeVar("_S", bound=Section)
 

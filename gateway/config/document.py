@@ -13,7 +13,8 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from msgspec import NODEFAULT, Meta
 
-from gateway.config.schema import Config, Key, Section, keys_of
+from gateway.config.schema import Config
+from gateway.config.section import Key, Section, keys_of
 
 # Of a comment without its indentation, of which there are at most 8 columns.
 _WIDTH = 108

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from gateway.config.convert import Converter, build
 from gateway.config.reader import parse
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Config
 from gateway.config.secret import key_id, redact
+from gateway.config.server import Server
 
 # Two underscores, also in front: orchestrators put WAVEGATE_PORT and its like into the environment by themselves.
 ENVIRONMENT_PREFIX = "WAVEGATE__"

@@ -6,11 +6,9 @@ Times are seconds, sizes are bytes. Unknown keys are errors.
 It must not know where values come from, nor what they are used for beyond the sentence that documents them.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
-from msgspec import NODEFAULT, Meta, Struct, field
-from msgspec.structs import fields
+from msgspec import field
 
 from gateway.config.kinds import (
     LIVE,
@@ -21,9 +19,7 @@ from gateway.config.kinds import (
     HttpUrl,
     KeyHash,
     Money,
-    Network,
     Origin,
-    Port,
     RedisUrl,
     Seconds,
     SecondsOrNever,
@@ -33,90 +29,17 @@ from gateway.config.kinds import (
     Weight,
     WorkspaceId,
 )
-
-
-class Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A mapping in the file whose keys are all known."""
-
-
-class Server(Section, frozen=True):
-    """Where the gateway listens and what it grants a connection."""
-
-    host: Annotated[str, "Address of the public port: REST, WebSocket and the player page."] = "127.0.0.1"
-    port: Annotated[Port, "Public port; 0 takes a free one."] = 8080
-    internal_host: Annotated[str, "Address of the internal port: metrics and health. Never make it public."] = (
-        "127.0.0.1"
-    )
-    internal_port: Annotated[Port, "Internal port; 0 takes a free one."] = 9464
-    workers: Annotated[AtLeastOne, "Processes on the public port; more than one needs cluster.redis_url."] = 1
-    max_connections: Annotated[
-        Count,
-        "Connections to the public port at once; more are told to come back later. 0 is what open files allow.",
-    ] = 20000
-    max_memory_bytes: Annotated[
-        Count | None,
-        "Resident memory past which nothing new is taken, while all who listen hear on; null is 85 % of what the "
-        "container or machine has, 0 is no mark.",
-    ] = None
-    handshake_timeout: Annotated[
-        Seconds, "How long a new connection may take until its first request is there, and a request until its body is."
-    ] = 10.0
-    authentication_timeout: Annotated[Seconds, "How long a WebSocket may stay open before it has said who it is."] = 5.0
-    ticket_secret_file: Annotated[
-        str | None,
-        "File with secrets that sign tickets, one a line of 32 characters or more: the first signs, all are honoured. "
-        "null is one that the store of quota.store makes and keeps.",
-        SECRET,
-    ] = None
-    session_lifetime: Annotated[
-        Seconds, "Longest life of a WebSocket session; then it is closed with 4201, and its client connects again."
-    ] = 86400.0
-    max_message_bytes: Annotated[
-        AtLeastOne,
-        "Largest WebSocket message or request body a client may send; more closes with 1009 or answers 413.",
-    ] = 65536
-    ping_interval: Annotated[Seconds, "Time between WebSocket pings, from one timer for all."] = 20.0
-    ping_timeout: Annotated[Seconds, "A WebSocket that has answered no ping for this long is gone."] = 40.0
-    drain_timeout: Annotated[
-        Seconds,
-        "At the first Ctrl-C or SIGTERM: how long running streams and their listeners may finish before the gateway "
-        "stops.",
-    ] = 30.0
-    drain_delay: Annotated[
-        SecondsOrNever,
-        "How long before that /readyz says so while all is still taken, for a balancer that needs its time to notice.",
-    ] = 0.0
-    tls_certificate_file: Annotated[
-        str | None,
-        "File with the certificate of the public port and its chain (PEM); null is no TLS. It is read again when it "
-        "changes, as the next two are; a bad one is refused, and the old one kept.",
-        LIVE,
-    ] = None
-    tls_key_file: Annotated[str | None, "File with the certificate's private key (PEM).", SECRET, LIVE] = None
-    tls_passphrase_file: Annotated[
-        str | None, "File with the passphrase of that key, if it has one.", SECRET, LIVE
-    ] = None
-    trusted_proxies: Annotated[
-        list[Network],
-        "Addresses and networks of the proxies in front: what these say of a client is believed, and nobody else.",
-        LIVE,
-    ] = []
-    proxy_headers: Annotated[
-        Literal["x-forwarded", "forwarded"],
-        "How they say it: X-Forwarded-For, -Proto and -Host, or Forwarded. The other kind is a client's own, and "
-        "ignored. Have the proxy set all of them.",
-        LIVE,
-    ] = "x-forwarded"
-    proxy_protocol: Annotated[
-        bool, "Connections from trusted_proxies begin with a PROXY header, version 1 or 2 (HAProxy, AWS NLB)."
-    ] = False
+from gateway.config.section import Section
+from gateway.config.server import Server
 
 
 class SpeechAlias(Section, frozen=True):
     """What a name for a model means at /v1/audio/speech."""
 
     model: Annotated[str, "The model that is used, and billed."]
-    voices: Annotated[dict[str, str], "Names for its voices; a voice that is not among them has its own name."] = {}
+    voices: Annotated[dict[str, str], "Names for its voices; a voice that is not among them has its own name."] = field(
+        default_factory=dict
+    )
 
 
 class Upstream(Section, frozen=True):
@@ -141,7 +64,7 @@ class Upstream(Section, frozen=True):
         dict[str, SpeechAlias],
         "Names for models at /v1/audio/speech, for clients that ask for OpenAI's, which are refused without one: "
         "tts-1: {model: cosyvoice-v3-flash, voices: {alloy: longanyang}}.",
-    ] = {}
+    ] = field(default_factory=dict)
     requests_per_minute: Annotated[
         AtLeastOne, "Generations the account may start in a minute, all keys and nodes together."
     ] = 180
@@ -244,10 +167,10 @@ class Tenant(Section, frozen=True):
     id: Annotated[TenantName, "Short name: it stands in metrics and logs."]
     keys: Annotated[
         list[KeyHash], "Hex SHA-256 of each key; `wavegate keys new TENANT` makes a key and its hash.", SECRET
-    ] = []
+    ] = field(default_factory=list)
     allowed_origins: Annotated[
         list[Origin], "Web origins whose pages may connect; a connection without an Origin header is not a page."
-    ] = []
+    ] = field(default_factory=list)
     abandon: Annotated[
         Abandon, "When the last listener has left: finish, cancel, or a grace time such as 30s; an order may differ."
     ] = "finish"
@@ -275,7 +198,7 @@ class Quota(Section, frozen=True):
     ] = "sqlite:///usage.db"
     prices: Annotated[
         dict[str, Price], "What models cost, by name, for the ledger's `cost`: fun-music-v1: {per_second: 0.002}."
-    ] = {}
+    ] = field(default_factory=dict)
     estimate_seconds: Annotated[
         Seconds, "What is reserved for a song of a model of which nobody has had one yet; later what theirs took."
     ] = 240.0
@@ -337,55 +260,8 @@ class Config(Section, frozen=True):
     upstream: Upstream = Upstream()
     relay: Relay = Relay()
     transcode: Transcode = Transcode()
-    tenants: Annotated[list[Tenant], "Who may use this gateway.", LIVE] = []
+    tenants: Annotated[list[Tenant], "Who may use this gateway.", LIVE] = field(default_factory=list)
     quota: Quota = Quota()
     cluster: Cluster = Cluster()
     metrics: Metrics = Metrics()
     log: Log = Log()
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of a section as the loader and the document see it.
-
-    `kind` is the annotation as written; `item` is the section behind it, if any, and `many` tells that a list of such
-    sections is meant. `default` is NODEFAULT where a value is required.
-    """
-
-    name: str
-    kind: Any
-    doc: str
-    default: Any
-    secret: bool
-    live: bool
-    item: type[Section] | None
-    many: bool
-
-
-def keys_of(section: type[Section]) -> tuple[Key, ...]:
-    """The keys of `section` in the order in which they are written above."""
-    hints = get_type_hints(section, include_extras=True)
-    keys = []
-    for entry in fields(section):
-        hint = hints[entry.name]
-        parts = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        many = get_origin(parts[0]) is list
-        item = get_args(parts[0])[0] if many else parts[0]
-        item = item if isinstance(item, type) and issubclass(item, Section) else None
-        extra: dict[str, Any] = {}
-        for part in parts[1:]:
-            extra |= (part.extra or {}) if isinstance(part, Meta) else {"doc": part}
-        default = entry.default if entry.default_factory is NODEFAULT else entry.default_factory()
-        keys.append(
-            Key(
-                name=entry.name,
-                kind=hint,
-                doc=extra.get("doc") or (item.__doc__ if item else None) or "",
-                default=default,
-                secret="secret" in extra,
-                live="live" in extra,
-                item=item,
-                many=many and item is not None,
-            )
-        )
-    return tuple(keys)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.config.schema import Server
 from gateway.config.secret import redact
+from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.log import event as log_event
 

@@ -46,6 +46,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON answer."""
+    headers = {"X-Content-Type-Options": "nosniff"} | (headers or {})
     return web.Response(body=encode(document), status=status, content_type="application/json", headers=headers)
 
 
@@ -59,7 +60,10 @@ def refusal(error: WavegateError) -> web.Response:
 
 
 async def whole_body(request: web.Request, seconds: float) -> bytes:
-    """The body of a request. Raises RequestError when it does not come within so many seconds."""
+    """The body of a request. Raises RequestError when it is compressed, or does not come within so many seconds."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        # A few KB could be made to stand for gigabytes.
+        raise RequestError("unsupported_media_type", "Send the body as it is, without a Content-Encoding.")
     try:
         async with asyncio.timeout(seconds):
             return await request.read()

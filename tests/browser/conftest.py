@@ -16,7 +16,8 @@ from playwright._impl._driver import compute_driver_executable
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Config
+from gateway.config.server import Server
 
 ARGUMENTS = [
     "--no-sandbox",

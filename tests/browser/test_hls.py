@@ -14,7 +14,8 @@ import pytest
 from playwright.async_api import Page, Route
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Server, Transcode
+from gateway.config.schema import Config, Transcode
+from gateway.config.server import Server
 from tests.browser.conftest import Demo, Visit
 from tests.browser.listening import ICON, NOWHERE, SCRIPT
 

@@ -13,7 +13,8 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute
 
 from gateway.app import Gateway
-from gateway.config.schema import Cluster, Config, Server
+from gateway.config.schema import Cluster, Config
+from gateway.config.server import Server
 from tests.browser.conftest import Demo, Visit
 from tests.browser.listening import ICON, NOWHERE, SCRIPT
 from tests.support.line import bad_line

@@ -12,7 +12,8 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Relay, Server, Upstream
+from gateway.config.schema import Config, Relay, Upstream
+from gateway.config.server import Server
 from tests.browser.conftest import PATIENCE, Demo, Visit
 
 pytestmark = pytest.mark.nightly

@@ -17,7 +17,8 @@ from openapi_spec_validator import validate
 from gateway import __version__
 from gateway.accounting import State
 from gateway.app import Gateway
-from gateway.config.schema import Config, Server, Transcode
+from gateway.config.schema import Config, Transcode
+from gateway.config.server import Server
 from gateway.errors import HANDLING
 from gateway.model import Status
 from gateway.protocol import events, limits, messages, openai, qwen_tts, speech

@@ -17,7 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.app import Gateway
-from gateway.config.schema import Limits, Server
+from gateway.config.schema import Limits
+from gateway.config.server import Server
 from gateway.server.admission import MARGIN
 from tests.support.gateway import KEY, PATIENCE, Bench, bench, hear, receive, say, talk
 from tests.support.server import soon

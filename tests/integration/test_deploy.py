@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import load
-from gateway.config.schema import Server
+from gateway.config.server import Server
 from tests.house.programs import Program
 from tests.house.tree import ROOT
 from tests.support.gateway import bench

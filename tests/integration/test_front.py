@@ -23,7 +23,8 @@ from websockets.asyncio.client import connect
 
 from gateway.app import Gateway
 from gateway.client import Client, Kind
-from gateway.config.schema import Config, Quota, Relay, Server, Transcode
+from gateway.config.schema import Config, Quota, Relay, Transcode
+from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.protocol.frames import unpack
 from gateway.server.transport import SocketTransport

@@ -23,8 +23,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Log, Quota, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Config, Log, Quota, Tenant, Transcode, Upstream
 from gateway.config.secret import Secret, key_hash
+from gateway.config.server import Server
 from gateway.relay.rendition import NativeRendition
 from gateway.server.repeats import Repeats
 from tests.support.gateway import KEY, PROVIDER_KEY, bench, hear, say, talk

@@ -15,7 +15,8 @@ import aiohttp
 import pytest
 
 from gateway.app import Gateway
-from gateway.config.schema import Cluster, Config, Limits, Price, Quota, Relay, Server, Transcode, Upstream
+from gateway.config.schema import Cluster, Config, Limits, Price, Quota, Relay, Transcode, Upstream
+from gateway.config.server import Server
 from tests.support.gateway import KEY, OTHER_KEY, PROVIDER_KEY, Bench, bench, hear, say, talk
 from tests.support.picture import page
 from tests.support.prometheus import Prometheus, alerts, faster, judged, panels, prometheus, queries, rules

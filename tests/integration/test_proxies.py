@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from gateway.config.schema import Server
+from gateway.config.server import Server
 from tests.house.programs import Program
 from tests.support.gateway import KEY, PATIENCE, hear, say
 from tests.support.guests import anybody, mint

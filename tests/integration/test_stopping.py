@@ -25,8 +25,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from gateway.config.schema import Server
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 from gateway.upstream.simulator.server import Simulator
 from tests.house.programs import Program
 from tests.house.tree import ROOT

@@ -19,7 +19,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Limits, Quota, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Config, Limits, Quota, Tenant, Transcode, Upstream
+from gateway.config.server import Server
 from gateway.server.visitor import Visitor
 from gateway.upstream.simulator.server import Simulator
 from tests.house.programs import Program

@@ -14,8 +14,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.config.schema import Limits, Relay, Server, Tenant
+from gateway.config.schema import Limits, Relay, Tenant
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 from tests.support.gateway import KEY, PATIENCE, Bench, bench, hear, receive, say, talk
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])

@@ -17,8 +17,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import Gateway
-from gateway.config.schema import Cluster, Config, Limits, Log, Quota, Relay, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Cluster, Config, Limits, Log, Quota, Relay, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 from gateway.model import Kind
 from gateway.protocol.frames import Header, unpack
 from gateway.upstream.simulator.server import Simulator

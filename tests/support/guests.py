@@ -17,8 +17,9 @@ import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.config.schema import Server, Tenant
+from gateway.config.schema import Tenant
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 from gateway.model import TenantId
 from gateway.server.signing import SigningKeys
 from gateway.server.tickets import TicketOffice, Wanted

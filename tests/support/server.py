@@ -231,7 +231,7 @@ async def served(*routes: web.RouteDef, max_body: int = 65536) -> AsyncIterator[
     """These routes behind the middleware of the public port, on a free port of this machine: gives the port."""
     application = web.Application(middlewares=[errors], client_max_size=max_body)
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -7,7 +7,8 @@ It must not test anything itself.
 from collections.abc import Callable
 from typing import cast
 
-from gateway.config.schema import Config, Relay, Server
+from gateway.config.schema import Config, Relay
+from gateway.config.server import Server
 from gateway.errors import WavegateError
 from gateway.server.connections import Connections
 from gateway.server.session import ClientSession

@@ -14,7 +14,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
-from gateway.config.schema import Price, Quota, Relay, Server, Transcode, Upstream
+from gateway.config.schema import Price, Quota, Relay, Transcode, Upstream
+from gateway.config.server import Server
 from tests.support.gateway import Bench, hear, say, talk
 from tests.support.redis import redis_server
 from tests.support.scenes import Stage, again

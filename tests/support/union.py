@@ -14,8 +14,9 @@ import aiohttp
 import msgspec
 
 from gateway.app import Gateway
-from gateway.config.schema import Cluster, Config, Limits, Quota, Server, Tenant, Transcode, Upstream
+from gateway.config.schema import Cluster, Config, Limits, Quota, Tenant, Transcode, Upstream
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 from gateway.upstream.simulator.server import Simulator
 from tests.support.gateway import KEY, OTHER_KEY, PATIENCE, PROVIDER_KEY, Bench
 from tests.support.redis import RedisServer, redis_server

@@ -17,7 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.app import Gateway
-from gateway.config.schema import Config, Quota, Server
+from gateway.config.schema import Config, Quota
+from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.model import Status
 from tests.support.gateway import bench, hear, receive, say, talk

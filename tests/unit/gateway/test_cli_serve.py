@@ -15,8 +15,9 @@ import pytest
 
 from gateway import cli, log, running
 from gateway.config.load import Loaded
-from gateway.config.schema import Config, Server, Upstream
+from gateway.config.schema import Config, Upstream
 from gateway.config.secret import SecretFileError
+from gateway.config.server import Server
 from gateway.workers import command
 from gateway.workers.link import Link
 from gateway.workers.listening import Listening

@@ -20,7 +20,8 @@ import pytest
 
 from gateway import __version__, running
 from gateway.config.load import ConfigError
-from gateway.config.schema import Config, Log, Server, Tenant
+from gateway.config.schema import Config, Log, Tenant
+from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.server import port
 from gateway.workers.link import Link

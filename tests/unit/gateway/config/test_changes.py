@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.config.changes import Changes, changes
-from gateway.config.schema import Config, Limits, Log, Relay, Server, Tenant
+from gateway.config.schema import Config, Limits, Log, Relay, Tenant
+from gateway.config.server import Server
 
 TLS = {"tls_certificate_file": "a.pem", "tls_key_file": "a.key"}
 

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.config.convert import Converter, build
 from gateway.config.kinds import SECRET
-from gateway.config.schema import Config, Price, Section, SpeechAlias, Tenant
+from gateway.config.schema import Config, Price, SpeechAlias, Tenant
+from gateway.config.section import Section
 
 HASH = "sha256:" + 64 * "a"
 

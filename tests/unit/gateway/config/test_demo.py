@@ -5,8 +5,9 @@ It must not know how a demo is run.
 """
 
 from gateway.config.demo import DEMO_KEY, demo_config
-from gateway.config.schema import Config, Server, Tenant, Upstream
+from gateway.config.schema import Config, Tenant, Upstream
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 
 
 def test_a_demo_is_for_this_machine_and_buys_nothing() -> None:

@@ -14,7 +14,8 @@ from msgspec import Meta
 from gateway.config import document
 from gateway.config.document import default_yaml
 from gateway.config.load import load
-from gateway.config.schema import Config, Section, Tenant, keys_of
+from gateway.config.schema import Config, Tenant
+from gateway.config.section import Section, keys_of
 
 SHIPPED = Path(__file__).parents[4] / "deploy" / "wavegate.yaml"
 TEXT = default_yaml()

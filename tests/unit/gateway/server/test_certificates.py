@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from gateway.config.schema import Server
+from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.server import certificates as certificates_module
 from gateway.server.certificates import CertificateError, Certificates, Files, end_of, read_certificate

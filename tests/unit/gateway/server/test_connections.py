@@ -9,7 +9,8 @@ import asyncio
 import pytest
 from websockets.frames import Opcode
 
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Config
+from gateway.config.server import Server
 from gateway.model import Principal, StreamId, TenantId
 from gateway.protocol import frames
 from gateway.relay.outcome import Bill, Outcome

@@ -5,6 +5,7 @@ It must not know how a song is made.
 """
 
 import asyncio
+import gzip
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -15,7 +16,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.config.schema import Config, Limits, Server
+from gateway.config.schema import Config, Limits
+from gateway.config.server import Server
 from gateway.errors import LimitError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.quota.policy import Rules
@@ -271,6 +273,18 @@ async def test_an_order_is_json_by_its_own_word(content_type: str) -> None:
         headers = {"Content-Type": content_type}
         async with http.post("/v1/streams", data=json.dumps(ORDER), headers=headers) as response:
             assert (response.status, (await response.json())["error"]["code"]) == (415, "unsupported_media_type")
+        assert list(room.hub.streams) == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "nonsense"])
+@pytest.mark.parametrize("path", ["/v1/streams", "/v1/tickets"])
+async def test_nothing_is_decompressed(path: str, coding: str) -> None:
+    """A body that would have to be is refused before it is read: what it would grow to is not for a stranger to say."""
+    async with door(*SONG) as (http, room):
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+        async with http.post(path, data=gzip.compress(json.dumps(ORDER).encode()), headers=headers) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (415, "unsupported_media_type")
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert list(room.hub.streams) == []
 
 

@@ -13,7 +13,8 @@ import pytest
 from websockets.frames import Opcode
 
 from gateway.accounting import Grant, Reservation
-from gateway.config.schema import Config, Limits, Server
+from gateway.config.schema import Config, Limits
+from gateway.config.server import Server
 from gateway.errors import LimitError, ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, Principal, Queued, SourceEvent, StreamId, TenantId
 from gateway.protocol import events

@@ -14,7 +14,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from gateway.accounting import Grant, Reservation
-from gateway.config.schema import Config, Limits, Server, SpeechAlias, Upstream
+from gateway.config.schema import Config, Limits, SpeechAlias, Upstream
+from gateway.config.server import Server
 from gateway.errors import LimitError
 from gateway.model import Accepted, AudioDelta, SongRequest
 from gateway.server.tickets import Wanted

@@ -18,7 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from gateway.config.schema import Config, Limits, Server
+from gateway.config.schema import Config, Limits
+from gateway.config.server import Server
 from gateway.server import upgrade
 from gateway.server.connections import Connections
 from gateway.server.services import Services

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gateway.accounting import Generation, State
-from gateway.config.schema import Config, Limits, Relay, Server
+from gateway.config.schema import Config, Limits, Relay
+from gateway.config.server import Server
 from gateway.errors import UpstreamError
 from gateway.model import Principal, StreamId
 from gateway.protocol.events import encode

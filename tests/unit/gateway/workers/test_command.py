@@ -17,7 +17,8 @@ import aiohttp
 import pytest
 
 from gateway import __version__
-from gateway.config.schema import Config, Server
+from gateway.config.schema import Config
+from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.workers import command
 from gateway.workers.command import announce, listening, supervise

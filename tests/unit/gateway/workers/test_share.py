@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from gateway.config.schema import Config, Server, Transcode
+from gateway.config.schema import Config, Transcode
+from gateway.config.server import Server
 from gateway.workers.share import share
 
 
