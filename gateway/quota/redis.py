@@ -9,6 +9,7 @@ nobody. It must not know how rows are kept there, nor streams or sockets.
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from gateway.accounting import (
@@ -81,6 +82,9 @@ class RedisLedger:
             raise
 
     async def close(self) -> None:
+        # Nobody sweeps here any more: what is not given back now waits for the end of its lease.
+        with suppress(ServiceError):
+            await self._give_back()
         await self._redis.close()
 
     async def check(self) -> None:
@@ -171,10 +175,14 @@ class RedisLedger:
 
     async def sweep(self) -> int:
         ended = int(await self._ask("sweep"))
+        await self._give_back()
+        return ended
+
+    async def _give_back(self) -> None:
+        """What may have been granted to somebody who never heard of it."""
         for stream_id in list(self._doubtful):
             await self.withdraw(stream_id)
             self._doubtful.pop(stream_id, None)
-        return ended
 
     async def carry(self, entry: Entry, once: Once | None = None, *, replace: bool = True) -> None:
         """Books a row that was kept elsewhere, as it stands: told again, it counts once.

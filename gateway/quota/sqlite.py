@@ -17,6 +17,7 @@ from gateway.model import StreamId, TenantId
 from gateway.quota.book import Book
 from gateway.quota.policy import Rules
 from gateway.quota.prices import Prices
+from gateway.quota.sqlite_presence import Presence
 from gateway.quota.sqlite_schema import connect, connect_reading
 from gateway.quota.sqlite_thread import SqliteThread
 
@@ -44,8 +45,10 @@ class SqliteLedger:
     ) -> None:
         self._book = Book(limits_of, rules or Rules(), prices or Prices(), now)
         bounded = partial(SqliteThread, patience_seconds=patience_seconds, most_waiting=most_waiting)
-        self._writer = bounded("ledger", partial(connect, path, busy_seconds), "BEGIN IMMEDIATE")
-        self._reader = bounded("usage", partial(connect_reading, path, busy_seconds), "BEGIN")
+        writing = Presence(path, partial(connect, path, busy_seconds), writes=True)
+        reading = Presence(path, partial(connect_reading, path, busy_seconds), writes=False)
+        self._writer = bounded("ledger", writing.connect, "BEGIN IMMEDIATE", stands=writing.stands)
+        self._reader = bounded("usage", reading.connect, "BEGIN", stands=reading.stands)
 
     async def open(self) -> None:
         """Makes or migrates the file. Raises ServiceError `ledger_unavailable`, and is closed then."""

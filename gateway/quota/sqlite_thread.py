@@ -51,7 +51,10 @@ class _Job:
 
 
 class SqliteThread:
-    """`begin` opens each transaction. The thread is a daemon: `close` is what ends it in good reservation."""
+    """`begin` opens each transaction. The thread is a daemon: `close` is what ends it in good reservation.
+
+    `stands` is asked in the thread before a transaction whether the connection may be gone on with.
+    """
 
     def __init__(
         self,
@@ -61,8 +64,10 @@ class SqliteThread:
         *,
         patience_seconds: float,
         most_waiting: int,
+        stands: Callable[[sqlite3.Connection], bool] = lambda _: True,
     ) -> None:
         self._connect = connect
+        self._stands = stands
         self._begin = begin
         self._patience_seconds = patience_seconds
         self._most_waiting = most_waiting
@@ -155,6 +160,8 @@ class SqliteThread:
 
     def _transact(self, jobs: list[_Job]) -> _Job | None:
         """Makes the steps in one transaction; gives the one that must be left out, in which case none is made."""
+        if self._connection is not None and not self._stands(self._connection):
+            self._drop()
         if self._connection is None:
             self._connection = self._connect()
         store = SqliteStore(self._connection)

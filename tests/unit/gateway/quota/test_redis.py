@@ -115,6 +115,19 @@ async def test_a_reservation_whose_answer_is_lost_holds_no_slot(line: Line, answ
         assert (await ledger.reserve(order(2, once=once("k", "another")))).stream_id == stream(2)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+async def test_at_its_end_what_nobody_heard_of_is_given_back(line: Line, cut: bool) -> None:
+    """For there is no next sweep; where nobody answers it ends all the same, and the lease gives it back."""
+    async with ledger_on(line) as ledger:
+        line.lose(0)
+        with pytest.raises(ServiceError):
+            await ledger.reserve(order(1))
+        line.cut = cut
+        await ledger.close()
+    async with Redis(line.url, timeout=20.0) as redis, ledger_on(redis) as ledger:
+        assert await used(ledger) == ((1, 200.0) if cut else (0, 0.0))
+
+
 async def test_whoever_asks_again_keeps_its_reservation(line: Line) -> None:
     """By the same name it is the same reservation, and no sweep takes it back."""
     async with ledger_on(line) as ledger:
