@@ -1,6 +1,7 @@
 """Tests of the rule about documents that name tests, and the rule itself.
 
 Invariant under test: a name that leads nowhere is told, whether its file or its function is missing.
+It must not know what a test shows.
 """
 
 from pathlib import Path
