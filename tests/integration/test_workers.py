@@ -30,6 +30,7 @@ Start = Callable[..., Awaitable[Program]]
 Need = Callable[[str], str]
 KEY = "wg_acme"
 PATIENCE = 50.0
+SONGS = 4
 # Longer than the replacement of one worker, as a rule, and shorter than a drain.
 SONG = "[[scale seconds=4 speed=1]] a scale through a restart"
 
@@ -103,9 +104,12 @@ async def two(process: Start, need: Need, folder: Path) -> AsyncIterator[Two]:
         assert "sk-test" not in program.said
 
 
-async def song(url: str, begun: asyncio.Event) -> None:
-    """Orders one, hears it over the same WebSocket to its end, and holds it against the hash that is told there."""
-    heard = hashlib.sha256()
+async def song(url: str, begun: asyncio.Event) -> tuple[int, int]:
+    """Orders one, hears it over the same WebSocket to its end, and holds it against the hash that is told there.
+
+    Gives how many frames came, and how many bytes of sound were in them.
+    """
+    heard, frames, size = hashlib.sha256(), 0, 0
     headers = {"Authorization": f"Bearer {KEY}"}
     address = "ws" + url.removeprefix("http") + "/v1/ws"
     async with connect(address, subprotocols=["wavegate.v1"], additional_headers=headers) as line:  # type: ignore[list-item]  # a str is one
@@ -113,18 +117,20 @@ async def song(url: str, begun: asyncio.Event) -> None:
         await line.send(json.dumps(order))
         async for message in line:
             if isinstance(message, bytes):
-                heard.update(unpack(message)[1])
+                payload = unpack(message)[1]
+                heard.update(payload)
+                frames, size = frames + 1, size + len(payload)
                 begun.set()
             elif (told := json.loads(message))["type"] == "stream.completed":
                 assert told["sha256"] == heard.hexdigest()
-                return
+                return frames, size
     raise AssertionError("the song was not heard to its end")
 
 
 @pytest.mark.timeout(150)  # six processes start, one after the other; on a busy machine each takes its time
 async def test_the_life_of_two_workers(process: Start, need: Need, tmp_path: Path) -> None:
-    """Both serve; one that is killed comes back; both are replaced while a song plays; a reload reaches both; a drain
-    ends all.
+    """Both serve; one that is killed comes back; both are replaced while songs play, of which the joined metrics have
+    each frame and byte; a reload reaches both; a drain ends all.
     """
     async with two(process, need, tmp_path) as there:
         assert await there.ready() == {"status": "ready", "reasons": []}
@@ -150,23 +156,29 @@ async def test_the_life_of_two_workers(process: Start, need: Need, tmp_path: Pat
         second = there.workers()
         assert second & first == {max(first)}
 
-        begun = asyncio.Event()
-        listening = asyncio.create_task(song(there.public, begun))
-        await asyncio.wait_for(begun.wait(), PATIENCE)
+        begun = [asyncio.Event() for _ in range(SONGS)]
+        listening = asyncio.gather(*[song(there.public, one) for one in begun])
+        await asyncio.wait_for(asyncio.gather(*[one.wait() for one in begun]), PATIENCE)
         there.program.send(signal.SIGUSR2)
         async with asyncio.timeout(PATIENCE):
             while "restart.done" not in there.program.said:
                 await there.served(1)
                 await asyncio.sleep(0.05)
                 assert "restart ended early" not in there.program.said, there.program.said
-        await asyncio.wait_for(listening, PATIENCE)
+        heard = await asyncio.wait_for(listening, PATIENCE)
         third = there.workers()
         assert (len(third), third & second) == (2, set())
         metrics = (await there.get(f"{there.internal}/metrics"))[1]
         assert 'wavegate_worker_restarts_total{reason="died"} 1.0' in metrics
         assert 'wavegate_worker_restarts_total{reason="replaced"} 2.0' in metrics
-        # It was counted by a worker that is gone.
-        assert 'wavegate_streams_total{model="fun-music-v1",outcome="completed"} 1.0' in metrics
+        # All was counted by workers that are gone.
+        page = {
+            line.partition(" ")[0]: float(line.partition(" ")[2]) for line in metrics.splitlines() if line[0] != "#"
+        }
+        frames, size = (sum(part) for part in zip(*heard, strict=True))
+        assert page['wavegate_streams_total{model="fun-music-v1",outcome="completed"}'] == SONGS
+        assert page['wavegate_frames_written_total{transport="websocket"}'] == frames > 10 * SONGS
+        assert page['wavegate_egress_bytes_total{codec="mp3",transport="websocket"}'] == size
 
         assert (await there.get(f"{there.public}/v1/usage", "wg_new"))[0] == 401
         settings = json.loads(there.file.read_text(encoding="utf-8"))
