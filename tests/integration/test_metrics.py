@@ -196,7 +196,7 @@ async def over_http(gateway: Bench, ears: Ears, url: str, codec: str, header: in
 async def test_the_page_says_what_was_counted() -> None:
     """All listeners at once; then every number is compared with what they, the provider and the ledger have."""
     quota = Quota(store="memory:", prices={MODEL: Price(per_second=PRICE)})
-    relay, limits = Relay(live_lag=1.0, stall_timeout=1.0), Limits(concurrent_streams=3, streams_per_minute=0)
+    relay, limits = Relay(live_lag=1.0, stall_timeout=4.0), Limits(concurrent_streams=3, streams_per_minute=0)
     ears = Ears()
     async with bench(quota=quota, relay=relay, limits=limits, transcode=Transcode(workers=1)) as gateway:
         song, long = await gateway.create(SONG), await gateway.create(LONG, format="wav")

@@ -11,19 +11,20 @@ from gateway.log.ids import NOTHING, Bound, Origin, adopt, bind, binding, bound,
 
 def test_for_a_while() -> None:
     """Ids are added to those that are there, None changes nothing, and afterwards it is as before."""
-    with binding(tenant="acme", stream_id=None):
-        assert bound().ids == {"tenant": "acme"}
-        with binding(tenant="other", stream_id="st_1"):
-            assert bound().ids == {"tenant": "other", "stream_id": "st_1"}
-        assert bound().ids == {"tenant": "acme"}
-        with binding(Bound({"a": "b"}, ("la la la",), Origin("host")), c="d"):
-            assert bound() == Bound({"a": "b", "c": "d"}, ("la la la",), Origin("host"))
-    assert bound() == NOTHING
+    with binding(NOTHING):
+        with binding(tenant="acme", stream_id=None):
+            assert bound().ids == {"tenant": "acme"}
+            with binding(tenant="other", stream_id="st_1"):
+                assert bound().ids == {"tenant": "other", "stream_id": "st_1"}
+            assert bound().ids == {"tenant": "acme"}
+            with binding(Bound({"a": "b"}, ("la la la",), Origin("host")), c="d"):
+                assert bound() == Bound({"a": "b", "c": "d"}, ("la la la",), Origin("host"))
+        assert bound() == NOTHING
 
 
 def test_words() -> None:
     """Each is hidden once; of the shortest there would be too many."""
-    with binding():
+    with binding(NOTHING):
         hide("some words", None, "", "abc", "some words")
         hide("some words")
         hide("more words")
