@@ -67,16 +67,6 @@ async def status(url: str, key: str, **options: Any) -> int:
         return response.status
 
 
-async def heard(manager: Manager, name: str) -> dict[str, str]:
-    """The next message with this word in it."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            for word in manager.heard():
-                if name in word:
-                    return word
-            await asyncio.sleep(0.02)
-
-
 async def test_a_service_manager_follows_a_gateway(process: Start, tmp_path: Path) -> None:
     """Ready when it serves, beats, reloads what it can and says what it cannot, and stops; on a port that was given."""
     manager = Manager(f"\0wavegate-service-{os.getpid()}")
@@ -86,16 +76,16 @@ async def test_a_service_manager_follows_a_gateway(process: Start, tmp_path: Pat
         sys.executable, "-c", SOCKETS, "-m", "gateway", "serve", "--config", file, cwd=ROOT, environment=surroundings
     )
     port = (await program.says(r"^bound (\d+)$", PATIENCE))[1]
-    ready = await heard(manager, "READY")
+    ready = await manager.hears("READY")
     assert ready["MAINPID"] == str(program.pid)
     assert ready["STATUS"] == "serving: 0 streams run, 0 listeners, 0 connections"
     url = f"http://127.0.0.1:{port}"
     assert [await status(url, key) for key in (KEY, OTHER)] == [200, 401]
-    await heard(manager, "WATCHDOG")
+    await manager.hears("WATCHDOG")
     written(tmp_path, OTHER, server={"port": 1, "trusted_proxies": ["::1"]}, relay={"live_lag": 1})
     program.send(signal.SIGHUP)
-    assert (await heard(manager, "RELOADING"))["MONOTONIC_USEC"].isdecimal()
-    await heard(manager, "READY")
+    assert (await manager.hears("RELOADING"))["MONOTONIC_USEC"].isdecimal()
+    await manager.hears("READY")
     assert [await status(url, key) for key in (KEY, OTHER)] == [401, 200]
     line = json.loads((await program.says(r"^(\{.*config\.reloaded.*\})$", PATIENCE))[1])
     assert line["changed"] == ["server.trusted_proxies", "tenants"]
@@ -105,7 +95,7 @@ async def test_a_service_manager_follows_a_gateway(process: Start, tmp_path: Pat
     await program.says(r"config\.refused.*server\.port", PATIENCE)
     assert await status(url, OTHER) == 200
     program.send(signal.SIGTERM)
-    await heard(manager, "STOPPING")
+    await manager.hears("STOPPING")
     assert await program.ends(PATIENCE) == 0
     manager.close()
 
@@ -117,7 +107,7 @@ async def test_a_loop_that_hangs_says_where(process: Start, tmp_path: Path) -> N
     surroundings = {**SURROUNDINGS, "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "200000"}
     command = (sys.executable, "-m", "gateway", "serve", "--config", written(tmp_path, KEY))
     program = await process(*command, cwd=ROOT, environment=surroundings)
-    await heard(manager, "WATCHDOG")
+    await manager.hears("WATCHDOG")
     program.send(signal.SIGSTOP)
     manager.heard()
     await asyncio.sleep(0.3)
@@ -143,7 +133,7 @@ async def test_workers_under_tls_and_their_supervisor(process: Start, need: Need
             sys.executable, "-m", "gateway", "serve", "--config", file, cwd=ROOT, environment=surroundings
         )
         url = (await program.says(r"^  public    (https://127\.0\.0\.1:\d+)$", PATIENCE))[1]
-        assert re.fullmatch(r"serving: [12] of 2 workers", (await heard(manager, "READY"))["STATUS"])
+        assert re.fullmatch(r"serving: [12] of 2 workers", (await manager.hears("READY"))["STATUS"])
         port = int(url.rpartition(":")[2])
 
         async def shown() -> set[bytes]:
@@ -158,12 +148,12 @@ async def test_workers_under_tls_and_their_supervisor(process: Start, need: Need
         (before,) = await shown()
         authority.issue()
         program.send(signal.SIGHUP)
-        await heard(manager, "RELOADING")
+        await manager.hears("RELOADING")
         async with asyncio.timeout(PATIENCE):
             while before in await shown():
                 pass
         assert len(await shown()) == 1
         program.send(signal.SIGTERM)
-        await heard(manager, "STOPPING")
+        await manager.hears("STOPPING")
         assert await program.ends(PATIENCE) == 0
     manager.close()
