@@ -38,7 +38,10 @@ class Presence:
         return connection
 
     def stands(self, connection: sqlite3.Connection) -> bool:
-        """Whether it is a connection to the file of this name, which is put back where it is gone. Raises OSError."""
+        """Whether it is a connection to the file of this name, which is put back where it is gone.
+
+        Where that cannot be done it stands all the same: it alone has what was booked, and the next time may do.
+        """
         now = _identity(self._path)
         if now == self._known:
             return True
@@ -47,20 +50,27 @@ class Presence:
         if self._writes:
             event(logger, "ledger.file_lost", path=self._path, how="deleted" if now is None else "replaced")
             if now is None:
-                put_back(connection, self._path)
+                try:
+                    put_back(connection, self._path)
+                except (OSError, sqlite3.Error) as trouble:
+                    event(logger, "ledger.failed", reason=str(trouble))
+                    return True
         return False
 
 
 def put_back(connection: sqlite3.Connection, path: str) -> None:
-    """Writes all that the connection still has into a file of this name, if there is none. Raises OSError."""
+    """Writes all that the connection has into a file of this name, if there is none. Raises OSError, sqlite3.Error."""
     copy = f"{path}-{os.getpid()}"
     try:
         with closing(sqlite3.connect(copy)) as file:
             connection.backup(file)
+        if os.path.exists(path):
+            return
         # Of a file that is gone; all that is in them has just been copied, and to the new one they would be strange.
         for rest in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 os.unlink(path + rest)
+        # Not over what somebody else has put there in this very moment.
         with suppress(FileExistsError):
             os.link(copy, path)
     finally:
@@ -72,6 +82,6 @@ def put_back(connection: sqlite3.Connection, path: str) -> None:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 _OPEN = "status IN ('queued', 'running')"
 
@@ -77,8 +78,9 @@ def connect(path: str, busy_seconds: float) -> sqlite3.Connection:
 
 
 def connect_reading(path: str, busy_seconds: float) -> sqlite3.Connection:
-    """A connection that only reads."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
+    """A connection that only reads, and makes no file: one that was deleted is the writer's to put back."""
+    there = f"{Path(path).absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(there, uri=True, timeout=busy_seconds, isolation_level=None)
     connection.execute("PRAGMA query_only = ON")
     return connection
 

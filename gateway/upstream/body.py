@@ -13,6 +13,9 @@ import aiohttp
 
 from gateway.errors import UpstreamError
 
+# When a deadline is noticed so long after it has passed, it was we who stood still, and not the provider alone.
+_LATE_SECONDS = 1.0
+
 
 @asynccontextmanager
 async def until(when: float, what: str) -> AsyncIterator[None]:
@@ -45,11 +48,20 @@ class Body:
             when, what = self._first, "did not begin in time"
         else:
             when, what = soon(self._idle), f"fell silent for {self._idle:g} seconds"
-        async with until(when, what):
-            # Never line by line: aiohttp limits a line to less than one event of wav may have.
-            data = await self._content.readany()
+        try:
+            data = await self._read_by(when, what)
+        except UpstreamError:
+            # A machine that was asleep, or moved, has not looked for so long: what has come meanwhile is read first.
+            if soon(-_LATE_SECONDS) < when:
+                raise
+            data = await self._read_by(soon(_LATE_SECONDS), what)
         self._first = None
         return data
+
+    async def _read_by(self, when: float, what: str) -> bytes:
+        async with until(when, what):
+            # Never line by line: aiohttp limits a line to less than one event of wav may have.
+            return await self._content.readany()
 
     async def read_all(self, limit: int) -> bytes:
         """Everything, up to `limit` bytes; more is `upstream_protocol`."""

@@ -22,8 +22,8 @@ from gateway.config.secret import key_hash
 from gateway.protocol.frames import unpack
 from gateway.upstream.simulator.server import Simulator
 from tests.house.programs import Program
-from tests.house.tree import ROOT
 from tests.support.gateway import KEY, PATIENCE, PROVIDER_KEY
+from tests.support.union import answered
 
 Start = Callable[..., Awaitable[Program]]
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -71,13 +71,15 @@ class Faulty:
         assert status == 201, document
         return str(document["id"])
 
-    async def whole(self, stream_id: str, form: str = "", begun: asyncio.Event | None = None) -> float:
+    async def whole(
+        self, stream_id: str, form: str = "", begun: asyncio.Event | None = None, patience: float = PATIENCE
+    ) -> float:
         """Hears it to its end, without a hole and to the hash that is told; how long its longest pause was, in s."""
         url = "ws" + self.public.removeprefix("http") + "/v1/ws"
         loop, heard, pause, expected = asyncio.get_running_loop(), hashlib.sha256(), 0.0, 0
         last = loop.time()
         async with (
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(patience),
             connect(url, additional_headers=HEADERS, compression=None, close_timeout=0.3, max_queue=None) as line,
         ):
             attach = {"type": "stream.attach", "stream_id": stream_id} | ({"format": form} if form else {})
@@ -109,9 +111,9 @@ class Faulty:
 
     async def billed(self, stream_id: str) -> dict[str, Any]:
         """Its row, once it is settled."""
-        async with asyncio.timeout(PATIENCE):
-            while (row := (await self.usage()).get(stream_id)) is None or row["status"] in ("queued", "running"):
-                await asyncio.sleep(0.02)
+        ended = ("completed", "failed", "cancelled", "expired")
+        rows = await answered(self.usage, lambda given: given.get(stream_id, {}).get("status") in ended)
+        row: dict[str, Any] = rows[stream_id]
         return row
 
     async def ready(self) -> list[str]:
@@ -154,11 +156,3 @@ async def faulty(
         for name, section in sections.items():
             settings[name] = settings.get(name, {}) | section
         yield Faulty(process, folder, http, simulator, settings, before)
-
-
-async def until(ask: Callable[[], Awaitable[Any]], fits: Callable[[Any], object], seconds: float = PATIENCE) -> Any:
-    """The first answer that fits; what is asked has no event."""
-    async with asyncio.timeout(seconds):
-        while not fits(given := await ask()):
-            await asyncio.sleep(0.02)
-    return given

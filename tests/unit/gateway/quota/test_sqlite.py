@@ -97,6 +97,22 @@ async def test_read_only(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyP
         await ledger.open()
 
 
+async def test_deleted(make: Make, tmp_path: Path) -> None:
+    """The file is there again with the next step, and nothing that was booked is lost, now or for the next start."""
+    ledger = make()
+    await ledger.open()
+    await ledger.reserve(order(1))
+    assert await ledger.generation(ACME.tenant, stream(1)) is not None
+    for name in ("usage.db", "usage.db-wal", "usage.db-shm"):
+        (tmp_path / name).unlink()
+    await ledger.reserve(order(2))
+    await ledger.close()
+    again = make()
+    await again.open()
+    for number in (1, 2):
+        assert await again.generation(ACME.tenant, stream(number)) is not None
+
+
 @pytest.mark.parametrize("name", ["", "nowhere/usage.db"])
 async def test_away(make: Make, tmp_path: Path, name: str) -> None:
     """A folder is no file, and one that is not there is not made."""

@@ -86,6 +86,18 @@ def line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
     return {**record.__dict__["fields"], "level": record.levelname}
 
 
+def test_a_wall_clock_that_is_set_changes_no_duration(caplog: pytest.LogCaptureFixture) -> None:
+    """A day back amid the song: what took two seconds took two seconds."""
+    caplog.set_level(logging.DEBUG, "wavegate")
+    clock, wall = Clock(5.0), Clock(1_800_000_000.0)
+    one = Journal(StreamId("st_1"), TENANT, song(), Instruments(Recorder(), clock, wall))
+    one.open()
+    clock.at, wall.at = 7.0, wall.at - 86_400.0
+    one.saw(AudioDelta(b"12345"))
+    one.ended(ending())
+    assert (line(caplog)["wall_seconds"], line(caplog)["first_audio_seconds"]) == (2.0, 2.0)
+
+
 def test_a_song_from_its_order_to_its_bill(caplog: pytest.LogCaptureFixture) -> None:
     """Every moment, every count, and the ids of whoever ordered."""
     caplog.set_level(logging.DEBUG, "wavegate")

@@ -72,6 +72,26 @@ async def test_the_time_between_two_reads_is_not_the_provider_s() -> None:
         assert await body.read() == b"two"
 
 
+async def test_who_stood_still_himself_looks_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that is noticed long after it has passed proves nothing: what has come meanwhile is read first."""
+    async with answering(b"one") as (response, queue):
+        body = Body(response, soon(5), 0.05)
+        assert await body.read() == b"one"
+        monkeypatch.setattr("gateway.upstream.body._LATE_SECONDS", 0.2)
+        loop = asyncio.get_running_loop()
+        # As if the process had been stopped for ten seconds: the deadline comes, and it is late already.
+        clock, passed = loop.time, [0.0]
+        monkeypatch.setattr(loop, "time", lambda: clock() + passed[0])
+        reading = asyncio.ensure_future(body.read())
+        await asyncio.sleep(0)
+        passed[0] = 10.0
+        loop.call_later(0.1, queue.put_nowait, b"two")
+        assert await reading == b"two"
+        with pytest.raises(UpstreamError, match="silent") as idle:
+            await body.read()
+    assert idle.value.code == "upstream_timeout"
+
+
 @pytest.mark.parametrize(("limit", "fits"), [(6, True), (5, False)])
 async def test_a_whole_body_has_a_limit(limit: int, fits: bool) -> None:
     """Exactly the limit is read, a byte more is `upstream_protocol`."""
