@@ -35,10 +35,11 @@ from gateway.quota.uses_redis import RedisUses
 from gateway.quota.uses_sqlite import SqliteUses
 from gateway.redis.connection import Redis
 from gateway.relay.hub import Hub
-from gateway.server import requests
+from gateway.server import office, requests
 from gateway.server.admission import MEMORY_SHARE, Admission, capacity, files_for
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
+from gateway.server.bounded import bounded
 from gateway.server.callers import Callers
 from gateway.server.certificates import Certificates, Files
 from gateway.server.clip import ClipDoor
@@ -54,6 +55,7 @@ from gateway.server.internal import Internal
 from gateway.server.malformed import in_our_words
 from gateway.server.pages import Pages, read_pages
 from gateway.server.port import Addresses, Port, url
+from gateway.server.prefixes import Prefixes
 from gateway.server.quotanews import QuotaNews
 from gateway.server.reception import Reception
 from gateway.server.repeats import Repeats
@@ -62,10 +64,8 @@ from gateway.server.rest import Rest, errors
 from gateway.server.seats import Seats
 from gateway.server.services import Services
 from gateway.server.session import ClientSession
-from gateway.server.signing import SECRET_BYTES, SigningKeys, read_ticket_secrets
 from gateway.server.specs import Specs, read_specs
 from gateway.server.speech import SpeechDoor
-from gateway.server.tickets import TicketOffice
 from gateway.server.upgrade import WebSocketDoor, parting
 from gateway.server.usage import UsageDoor
 from gateway.upstream.account import Account
@@ -112,7 +112,8 @@ class Gateway:
         self._sockets = sockets
         self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
         self.connections = Connections(config, self.recorder, time.monotonic)
-        self.callers = Callers(config.server.handshake_timeout, self.recorder, time.monotonic)
+        bounds = (config.server.max_url_bytes, config.server.max_header_bytes)
+        self.callers = Callers(config.server.handshake_timeout, self.recorder, time.monotonic, *bounds)
         self.gauges: Gauges
         self.port: Port
         self.drainage: Drain
@@ -125,6 +126,7 @@ class Gateway:
         self._playbacks: Playbacks
         self._certificates: Certificates | None = None
         self._forwarding = Forwarding(config.server.trusted_proxies, config.server.proxy_headers)
+        self.prefixes = Prefixes(config.server, self._forwarding.trusts, self.recorder, time.monotonic)
         self.addresses: Addresses
 
     async def __aenter__(self) -> "Gateway":
@@ -147,7 +149,12 @@ class Gateway:
         redis = await self._redis(stack)
         cluster = await self._join(stack, redis)
         uses = await self._uses(stack, redis)
-        tenants = Tenants(config.tenants, demo=self._demo, office=await self._office(uses), uses=uses)
+        tenants = Tenants(
+            config.tenants,
+            demo=self._demo,
+            office=await office.opened(config.server.ticket_secret_file, uses),
+            uses=uses,
+        )
         self._tenants = tenants
         lease = config.quota.lease_seconds
         upstream = config.upstream
@@ -214,7 +221,8 @@ class Gateway:
         audio = AudioDoor(self.hub, self.connections, time.monotonic, granted)
         clip = ClipDoor(await stack.enter_async_context(ClipPool(config.transcode)))
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
-        middlewares = [self._forwarding.middleware, requests.lines, cors.middleware, parting, errors]
+        middlewares = [self._forwarding.middleware, requests.lines, bounded(self.prefixes), cors.middleware, parting]
+        middlewares.append(errors)
         public = web.Application(middlewares=middlewares, client_max_size=config.server.max_message_bytes)
         public.on_response_prepare.extend([in_our_words, requests.named])
         public.add_routes([web.get("/v1/ws", websocket.handle)])
@@ -327,16 +335,6 @@ class Gateway:
             return await stack.enter_async_context(SqliteUses(store.removeprefix("sqlite:///") + "-tickets"))
         return MemoryUses()
 
-    async def _office(self, uses: Uses) -> TicketOffice:
-        file = self._config.server.ticket_secret_file
-        if file is not None:
-            return TicketOffice(SigningKeys(await asyncio.to_thread(read_ticket_secrets, file)))
-        try:
-            return TicketOffice(SigningKeys([await uses.secret(secrets.token_bytes(SECRET_BYTES))]))
-        except ServiceError:
-            sentence = "what signs tickets is kept in Redis, which is away; name a file for it."
-            raise StartError(f"server.ticket_secret_file: {sentence}") from None
-
     async def _admission(self) -> Admission:
         """How much there is room for, of what was configured and what the machine has."""
         server = self._config.server
@@ -357,7 +355,7 @@ class Gateway:
             stack.callback(watcher.cancel)
         believed = self._forwarding.believed if self._config.server.proxy_protocol else None
         context = certificates.current if certificates is not None else None
-        return Port(self.callers, self.admission, time.monotonic, context, believed)
+        return Port(self.callers, self.admission, self.prefixes, time.monotonic, context, believed)
 
     def _occupied(self) -> int:
         """Connections at the public port: those that were taken over, those of the HTTP server, and those before it."""

@@ -40,6 +40,8 @@ HANDLING: dict[str, Handling] = {
     "already_authenticated": Handling(409, 1008),
     "request_timeout": Handling(408, 1008, retryable=True),
     "message_too_big": Handling(413, 1009),
+    "address_too_long": Handling(414, 1008),
+    "headers_too_large": Handling(431, 1008),
     "unsupported_media_type": Handling(415, 1003),
     "range_not_satisfiable": Handling(416, 1008),
     "unsupported_format": Handling(422, 1008),

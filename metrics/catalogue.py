@@ -187,7 +187,7 @@ CATALOGUE: tuple[Row, ...] = (
     Row(
         "refusals",
         "counter",
-        "New connections and requests refused, by what is full; late were cut for saying nothing.",
+        "Connections and requests refused, by what is full, or of what somebody had too much.",
         (by.FULL,),
     ),
     Row("ready", "gauge", "1 while new work may come, as /readyz says; of several workers, to any.", merge="max"),

@@ -3,7 +3,8 @@
 A key is one annotated attribute: its type with bounds, the sentence that documents it, marks, and its default. The
 loader, the documented YAML, the environment names and the error paths are all derived from that through `keys_of`.
 Times are seconds, sizes are bytes. Unknown keys are errors.
-It must not know where values come from, nor what they are used for beyond the sentence that documents them.
+The section `server` has a file of its own. It must not know where values come from, nor what they are used for
+beyond the sentence that documents them.
 """
 
 from typing import Annotated, Literal

@@ -40,6 +40,25 @@ class Server(Section, frozen=True):
         "Resident memory past which nothing new is taken, while all who listen hear on; null is 85 % of what the "
         "container or machine has, 0 is no mark.",
     ] = None
+    max_connections_per_address: Annotated[
+        Count,
+        "Connections from one address at once, of IPv6 from one /64, in each process; more are answered with 429. "
+        "0 is no limit. Many players may share an address: a school, an office, a mobile network. trusted_proxies and "
+        "this machine itself have no such limit; behind a proxy that is not named there, every client has its address.",
+    ] = 1000
+    connections_per_minute_per_address: Annotated[
+        Count, "New connections from one address in a minute, all of which may come at once; 0 is no limit."
+    ] = 3000
+    requests_per_minute_per_address: Annotated[
+        Count,
+        "Requests from one address, of which those of ten seconds may come at once; 0 is no limit. A player of HLS "
+        "makes about 120 a minute.",
+    ] = 60000
+    bad_credentials_per_minute_per_address: Annotated[
+        Count,
+        "Wrong keys and tickets from one address that are answered with 401; past them with 429, and the connection "
+        "ends. A good one is honoured at any time, so that nobody is shut out by a neighbour. 0 is no limit.",
+    ] = 60
     handshake_timeout: Annotated[
         Seconds, "How long a new connection may take until its first request is there, and a request until its body is."
     ] = 10.0
@@ -57,6 +76,22 @@ class Server(Section, frozen=True):
         AtLeastOne,
         "Largest WebSocket message or request body a client may send; more closes with 1009 or answers 413.",
     ] = 65536
+    max_url_bytes: Annotated[AtLeastOne, "Longest address of a request, with its query; more is answered with 414."] = (
+        8190
+    )
+    max_header_bytes: Annotated[
+        AtLeastOne, "Largest head of a request, all its headers and its first line together; more is answered with 431."
+    ] = 16384
+    frames_per_minute: Annotated[
+        Count,
+        "WebSocket frames from one client, of which those of ten seconds may come at once: messages, their fragments, "
+        "pings and pongs alike; more close with 4101. 0 is no limit.",
+    ] = 6000
+    idle_timeout: Annotated[
+        SecondsOrNever,
+        "A WebSocket session that hears nothing and says nothing for this long, and up to twice as long, is closed "
+        "with 1000; 0 is never.",
+    ] = 3600.0
     ping_interval: Annotated[Seconds, "Time between WebSocket pings, from one timer for all."] = 20.0
     ping_timeout: Annotated[Seconds, "A WebSocket that has answered no ping for this long is gone."] = 40.0
     drain_timeout: Annotated[

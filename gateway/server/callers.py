@@ -13,7 +13,9 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from gateway.log import event
+from gateway.server.claim import Claim
 from gateway.server.malformed import unreadable
+from gateway.server.parser import MOST_HEADERS, BoundedParser
 from gateway.server.proxyheader import Source
 from metrics.recorder import Recorder
 
@@ -35,10 +37,22 @@ class Slow(Protocol):
 
 
 class Callers:
-    """The registry. `seconds` is the time that a connection has until the head of its first request is whole."""
+    """The registry. `seconds` is the time that a connection has until the head of its first request is whole.
 
-    def __init__(self, seconds: float, recorder: Recorder, now: Callable[[], float]) -> None:
+    `address` and `head` are the most bytes of a request's address, and of all before its body.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        recorder: Recorder,
+        now: Callable[[], float],
+        address: int = 8190,
+        head: int = 16384,
+    ) -> None:
         self.seconds = seconds
+        self.address = address
+        self.head = head
         self._recorder = recorder
         self._now = now
         self._all: set[Caller] = set()
@@ -88,9 +102,11 @@ class Callers:
 class Caller(web.RequestHandler):
     """aiohttp's protocol of one connection, which tells the registry what becomes of it."""
 
-    __slots__ = ("_callers", "hushed", "leaves", "source")
+    __slots__ = ("_callers", "claim", "hushed", "leaves", "source")
 
-    def __init__(self, server: web.Server, callers: Callers, source: Source | None = None) -> None:
+    def __init__(
+        self, server: web.Server, callers: Callers, source: Source | None = None, claim: Claim | None = None
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -99,11 +115,21 @@ class Caller(web.RequestHandler):
             lingering_time=LINGER_SECONDS,
             # Who is silent is cut by our own deadlines, long before the kernel asks; setting it takes 10 us a join.
             tcp_keepalive=False,
+            max_line_size=callers.address,
+            max_headers=MOST_HEADERS,
+            # Another number than that of the address, by which the two are told apart.
+            max_field_size=callers.head + (callers.head == callers.address),
+            # A kilobyte of it may be a gigabyte.
+            auto_decompress=False,
         )
+        bound = BoundedParser(self._parser, callers.address, callers.head)
+        self._parser = bound  # type: ignore[assignment]  # it does all that a parser does
         self._callers = callers
         self.hushed = False
         # On whose behalf a proxy has said that it connects.
         self.source = source
+        # In whose name it is here; of one that a proxy makes, who that is each request tells.
+        self.claim = claim
         # When its connection is to end, where that is decided.
         self.leaves: float | None = None
 
@@ -143,6 +169,8 @@ class Caller(web.RequestHandler):
         """The socket is gone, or somebody else's from now on."""
         super().connection_lost(exc)
         self._callers.left(self)
+        if self.claim is not None:
+            self.claim.leave()
 
     def handle_error(
         self,
@@ -156,7 +184,10 @@ class Caller(web.RequestHandler):
             super().handle_error(request, status, exc, message)
         else:
             event(logger, "request.unreadable", client=request.remote, reason=type(exc).__name__)
-        return unreadable(status)
+        if exc is not None:
+            # Its frames hold what was read, and hold it in a circle: a flood would be kept until that is collected.
+            exc.__traceback__ = None
+        return unreadable(status, exc)
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         """A body that is not what its headers say has been answered, and is no fault of ours."""
@@ -167,3 +198,8 @@ class Caller(web.RequestHandler):
         """Closes at once."""
         if self.transport is not None:
             self.transport.abort()
+
+
+def claim_of(request: web.Request) -> Claim | None:
+    """What the client of this request is here with."""
+    return request.protocol.claim if isinstance(request.protocol, Caller) else None

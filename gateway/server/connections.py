@@ -45,6 +45,8 @@ class Connections:
         self._quiet: dict[WebSocketConnection, float] = {}
         self._came: dict[SocketTransport, float] = {}
         self._asked: dict[WebSocketConnection, float] = {}
+        # When each that may be idle is looked at next; soonest first.
+        self._dozing: dict[WebSocketConnection, float] = {}
         self._stalled: dict[SocketTransport, float] = {}
         self._hushed: dict[SocketTransport, None] = {}
         self._empty = asyncio.Event()
@@ -69,6 +71,7 @@ class Connections:
         connection.owner = self
         if isinstance(connection, WebSocketConnection):
             self._quiet[connection] = self._now()
+            self._dozing[connection] = self._now()
         if connection.stalled_since is not None:
             self.stalled(connection)
         if connection.hushed:
@@ -83,6 +86,7 @@ class Connections:
         if isinstance(connection, WebSocketConnection):
             self._quiet.pop(connection, None)
             self._asked.pop(connection, None)
+            self._dozing.pop(connection, None)
         if not self._all:
             self._empty.set()
 
@@ -105,13 +109,17 @@ class Connections:
         while True:
             due = self._now() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
-            self._recorder.loop_lag(max(0.0, self._now() - due))
+            late = max(0.0, self._now() - due)
+            self._recorder.loop_lag(late)
+            if late > TICK_SECONDS:
+                # A machine that was asleep, or moved: what they have said and taken meanwhile is looked at first.
+                await asyncio.sleep(TICK_SECONDS)
             self.sweep()
             while self.ping(PINGS_AT_ONCE):  # noqa: ASYNC110 - others have their turn between, and nothing is awaited
                 await asyncio.sleep(0)
 
     def sweep(self) -> None:
-        """Cuts those that take nothing and those that say nothing, and ends sessions that are too old."""
+        """Cuts those that take nothing and those that say nothing, and ends sessions that are too old or idle."""
         now = self._now()
         while self._came:
             oldest, since = next(iter(self._came.items()))
@@ -136,6 +144,21 @@ class Connections:
                     break
                 silent.cut()
             self._asked.pop(silent, None)
+        self._end_idle(now)
+
+    def _end_idle(self, now: float) -> None:
+        """Each is looked at once in an idle time, so that nothing has to be noted when somebody speaks or hears."""
+        patience = self._config.server.idle_timeout
+        while patience and self._dozing:
+            connection, since = next(iter(self._dozing.items()))
+            if since > now - patience:
+                break
+            del self._dozing[connection]
+            session = self._all[connection]
+            if session is not None and session.idle and connection.spoke_at <= now - patience:
+                session.rest()
+            else:
+                self._dozing[connection] = now
 
     def _cut_stalled(self, connection: SocketTransport) -> None:
         """One that begins to read again right then still hears why."""

@@ -8,12 +8,21 @@ it is a fault of theirs, so no traceback is written for it. It must not know wha
 import re
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.protocol.events import encode
 
 # A name or an address, and perhaps a port: what may stand in the addresses that answers tell (RFC 9112, 3.2).
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Za-z:.%_-]{2,64}\])(:\d{0,5})?", re.ASCII)
+
+
+class AddressTooLong(BadHttpMessage):
+    """The address of a request is."""
+
+
+class HeadTooLarge(BadHttpMessage):
+    """A request's headers are too many, too long, or too much together."""
 
 
 def check_host(request: web.Request) -> None:
@@ -34,11 +43,15 @@ def mistake_of(request: web.Request, error: Exception) -> RequestError | None:
     return None
 
 
-def unreadable(status: int) -> web.Response:
+def unreadable(status: int, reason: BaseException | None = None) -> web.Response:
     """The answer to what the HTTP server could not read or, from 500 on, failed on itself; the connection ends."""
     error: WavegateError = RequestError("invalid_request", "This is no request of HTTP/1.1 that can be read.")
     if status >= 500:
         error = ServiceError("internal", "Something went wrong in the gateway.")
+    elif isinstance(reason, AddressTooLong):
+        error = RequestError("address_too_long", "The address of the request is longer than this gateway takes.")
+    elif isinstance(reason, HeadTooLarge):
+        error = RequestError("headers_too_large", "The headers of the request are more than this gateway takes.")
     response = web.Response(status=error.handling.status)
     _say(response, error)
     response.force_close()

@@ -16,11 +16,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from gateway.errors import RequestError, WavegateError
+from gateway.errors import LimitError, RequestError, WavegateError
 from gateway.protocol.events import encode
 from gateway.server.admission import Admission
 from gateway.server.callers import Caller, Callers
+from gateway.server.claim import Claim
 from gateway.server.heads import head, refusal_headers
+from gateway.server.prefixes import Prefixes
 from gateway.server.proxyheader import Source
 from gateway.server.threshold import Threshold
 
@@ -97,12 +99,14 @@ class Port(asyncio.Protocol):
         self,
         callers: Callers,
         admission: Admission,
+        prefixes: Prefixes,
         now: Callable[[], float],
         context: Callable[[], ssl.SSLContext] | None = None,
         believed: Callable[[asyncio.BaseTransport], bool] | None = None,
     ) -> None:
         self._callers = callers
         self._admission = admission
+        self._prefixes = prefixes
         self._now = now
         self._context = context
         self._believed = believed
@@ -156,6 +160,13 @@ class Port(asyncio.Protocol):
         if len(self._threshold) >= MOST_AT_THRESHOLD and self._admission.crowded() is not None:
             sink.abort()
             return
+        if self._context is not None and not (self._believed is not None and self._believed(sink)):
+            # To shake hands costs a hundred times what it costs to be gone; there is no way to say why before.
+            try:
+                self._prefixes.arrive(address_at(sink))
+            except LimitError:
+                sink.abort()
+                return
         context = self._context() if self._context is not None else None
         threshold = Threshold(self, context, self._believed or (lambda _: False))
         self._threshold[threshold] = self._now()
@@ -163,11 +174,24 @@ class Port(asyncio.Protocol):
         threshold.connection_made(sink)
 
     def _let_in(self, transport: asyncio.Transport, source: Source | None) -> None:
+        address = address_at(transport) if source is None else source.address
+        claim: Claim | None = None
+        try:
+            # Whoever stood at the threshold of TLS in a name of its own has been counted there.
+            if self._context is None or source is not None:
+                self._prefixes.arrive(address)
+            if not self._prefixes.proxied(address):
+                claim = self._prefixes.enter(address)
+        except LimitError as error:
+            self._turn_away(transport, error)
+            return
         refusal = self._admission.crowded()
         if refusal is not None:
+            if claim is not None:
+                claim.leave()
             self._turn_away(transport, refusal)
             return
-        caller = Caller(self._server, self._callers, source)
+        caller = Caller(self._server, self._callers, source, claim)
         transport.set_protocol(caller)
         caller.connection_made(transport)
 
@@ -250,3 +274,9 @@ def bound_unsent(accepting: socket.socket) -> None:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             accepting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+
+def address_at(transport: asyncio.BaseTransport) -> str | None:
+    """The address at the other end; None where that is none of the internet."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else None

@@ -12,6 +12,8 @@ from gateway.model import Principal, TenantId
 from gateway.relay.hub import Hub
 from gateway.relay.replica import AnyStream
 from gateway.server.auth import Tenants, credentials, page_of
+from gateway.server.callers import claim_of
+from gateway.server.claim import guarding
 from gateway.server.forwarding import host_of
 from gateway.server.tickets import Permission
 from gateway.server.visitor import Visitor
@@ -28,11 +30,12 @@ class Reception:
         self._tenants = tenants
 
     def visitor(self, request: web.Request) -> Visitor:
-        """Whoever asks, with a key or a ticket. Raises AccessError."""
+        """Whoever asks, with a key or a ticket. Raises AccessError, and LimitError for too many wrong ones."""
         origin = request.headers.get("Origin")
-        given = credentials(request.headers, request.query)
-        # Who it is comes first: only then is it known whose list of origins counts.
-        visitor = self._tenants.visitor(given, origin=None, page=origin or page_of(request.headers))
+        with guarding(claim_of(request)):
+            given = credentials(request.headers, request.query)
+            # Who it is comes first: only then is it known whose list of origins counts.
+            visitor = self._tenants.visitor(given, origin=None, page=origin or page_of(request.headers))
         request[TENANT] = visitor.principal.tenant
         bind(tenant=visitor.principal.tenant, key=visitor.principal.key_id)
         self._tenants.check_page(visitor.principal.tenant, origin, host_of(request))

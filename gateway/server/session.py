@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
+from websockets.frames import CloseCode
+
 from gateway.errors import AccessError, LimitError, RequestError, ServiceError, WavegateError
 from gateway.log import event
 from gateway.model import StreamId
@@ -30,6 +32,7 @@ from gateway.relay.stream import queued
 from gateway.relay.wishes import Wished, possible
 from gateway.server.attachment import FRAMINGS, Attachment
 from gateway.server.auth import Credentials
+from gateway.server.claim import guarding
 from gateway.server.ordering import order_of, since_of, wishes
 from gateway.server.purchasing import bought
 from gateway.server.record import Record
@@ -106,6 +109,10 @@ class ClientSession:
         del data
         self._refuse(RequestError("invalid_message", "Clients send JSON text messages; this one was binary."))
 
+    def too_fast(self, wait: float) -> None:
+        """Frames come faster than they may."""
+        self.turn_away(LimitError("rate_exceeded", "Too many WebSocket frames: send fewer.", retry_after=wait))
+
     def closed(self, code: int) -> None:
         """The connection is gone; a song that is being ordered is ordered all the same, the slot is its own."""
         if self._deadline is not None:
@@ -134,6 +141,11 @@ class ClientSession:
         """The tenants have changed: who came with a key that is no more is sent away."""
         if self._visitor is not None and not self._services.tenants.holds(self._visitor.principal):
             self.turn_away(AccessError("bad_credentials", "This key is not known here any more."))
+
+    def rest(self) -> None:
+        """Ends it, since nothing is heard and nothing asked for: whoever wants something may come again."""
+        self._connection.close(CloseCode.NORMAL_CLOSURE, "idle")
+        self._leave()
 
     def close(self, error: WavegateError) -> None:
         """Ends the session with the error's close code: nothing more is heard, and nothing it said is carried out."""
@@ -279,7 +291,8 @@ class ClientSession:
 
     def _newcomer(self, message: messages.Authenticate) -> Visitor:
         given = Credentials(message.key, message.ticket)
-        return self._services.tenants.visitor(given, origin=self._origin, host=urlsplit(self._base).netloc)
+        with guarding(self._connection.claim):
+            return self._services.tenants.visitor(given, origin=self._origin, host=urlsplit(self._base).netloc)
 
     def _welcome(self, visitor: Visitor) -> None:
         self._greet(visitor)

@@ -12,6 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import LooseHeaders
 
 from gateway.server.callers import Caller
+from gateway.server.transport import SocketTransport
 
 
 class TakenOver(web.StreamResponse):
@@ -41,6 +42,8 @@ def take_over(request: web.Request, protocol: asyncio.Protocol) -> tuple[asyncio
     early = handler._message_tail
     handler._message_tail = b""
     handler.transport = None
+    if isinstance(handler, Caller) and isinstance(protocol, SocketTransport):
+        protocol.claim, handler.claim = handler.claim, None
     handler.connection_lost(None)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)

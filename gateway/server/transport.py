@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from gateway.model import Principal
 from gateway.relay.departure import LEFT
 from gateway.relay.listener import Listener
+from gateway.server.claim import Claim
 
 
 class Owner(Protocol):
@@ -70,11 +71,12 @@ class SocketTransport(asyncio.Protocol):
     so it is kept and not worked out.
     """
 
-    __slots__ = ("_now", "hushed", "listeners", "owner", "parting", "sink", "stalled_since", "writable")
+    __slots__ = ("_now", "claim", "hushed", "listeners", "owner", "parting", "sink", "stalled_since", "writable")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
         self.owner: Owner | None = None
+        self.claim: Claim | None = None
         self.sink: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
         self.writable = False
@@ -109,6 +111,8 @@ class SocketTransport(asyncio.Protocol):
         """The socket is gone."""
         self.sink = NOWHERE
         self.writable = False
+        if self.claim is not None:
+            self.claim.leave()
         if self.owner is not None:
             self.owner.lost(self)
 

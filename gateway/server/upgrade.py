@@ -16,14 +16,17 @@ from websockets.typing import Subprotocol
 
 from gateway.errors import RequestError, ServiceError, WavegateError
 from gateway.server.auth import SUBPROTOCOL, credentials
+from gateway.server.callers import claim_of
+from gateway.server.claim import guarding
 from gateway.server.connections import Connections
 from gateway.server.forwarding import host_of
+from gateway.server.pace import Rate
 from gateway.server.services import Services
 from gateway.server.session import ClientSession
 from gateway.server.strict import StrictProtocol
 from gateway.server.takeover import TakenOver, take_over
 from gateway.server.visitor import Visitor
-from gateway.server.websocket import WebSocketConnection
+from gateway.server.websocket import BURST_SECONDS, WebSocketConnection
 from metrics.recorder import Recorder
 
 _HANDSHAKE = re.compile("host|upgrade|connection|sec-websocket-.*", re.IGNORECASE)
@@ -62,6 +65,7 @@ class WebSocketDoor:
         self._connections = connections
         self._recorder = recorder
         self._now = now
+        self._rate = Rate.over(services.config.server.frames_per_minute, BURST_SECONDS)
         # Nothing of one handshake is left for the next.
         self._acceptor = ServerProtocol(select_subprotocol=_select)
 
@@ -74,7 +78,7 @@ class WebSocketDoor:
             raise refusal
         # aiohttp has read the handshake: the frames begin.
         protocol = StrictProtocol(self._services.config.server.max_message_bytes)
-        connection = WebSocketConnection(protocol, self._recorder, self._now)
+        connection = WebSocketConnection(protocol, self._recorder, self._now, self._rate)
         taken = take_over(request, connection)
         if taken is None:
             return TakenOver()
@@ -118,10 +122,11 @@ class WebSocketDoor:
             return None, RequestError("bad_protocol", f"Offer the subprotocol {SUBPROTOCOL}.")
         try:
             self._services.admission.check_newcomer()
-            given = credentials(request.headers, request.query, offered)
-            if not given.given:
-                return None, None
-            visitor = self._services.tenants.visitor(given, origin=origin, host=host_of(request))
+            with guarding(claim_of(request)):
+                given = credentials(request.headers, request.query, offered)
+                if not given.given:
+                    return None, None
+                visitor = self._services.tenants.visitor(given, origin=origin, host=host_of(request))
             await self._services.let_in(visitor)
         except WavegateError as error:
             return None, error

@@ -16,11 +16,16 @@ from websockets.server import ServerProtocol
 from gateway.protocol.events import encode
 from gateway.protocol.frames import PING, text_message
 from gateway.relay.departure import LOST
+from gateway.server.pace import Pace, Rate
 from gateway.server.transport import NOWHERE, SocketTransport
 from metrics.recorder import Recorder
 
 # How long a client has to answer our close before the socket is cut.
 CLOSE_SECONDS = 5.0
+# What is read before somebody looks how much it was: 256 KiB of empty pings would be 43,000 frames in one go.
+SLICE_BYTES = 4096
+# Frames may come for so long faster than they should.
+BURST_SECONDS = 10.0
 
 
 class Conversation(Protocol):
@@ -34,26 +39,50 @@ class Conversation(Protocol):
         """A whole binary message, which no client has a reason to send."""
         ...
 
+    def too_fast(self, wait: float) -> None:
+        """Frames come faster than they may; in so many seconds one more might."""
+        ...
+
     def closed(self, code: int) -> None:
         """The connection is gone."""
         ...
 
 
 class WebSocketConnection(SocketTransport):
-    """The socket of one client. `protocol` has seen the handshake already."""
+    """The socket of one client, which may send frames at this rate. `protocol` has seen the handshake already."""
 
-    __slots__ = ("_begun", "_cutter", "_open", "_protocol", "_recorder", "_text", "asked_at", "conversation")
+    __slots__ = (
+        "_begun",
+        "_cutter",
+        "_deaf",
+        "_open",
+        "_pace",
+        "_protocol",
+        "_rate",
+        "_recorder",
+        "_text",
+        "asked_at",
+        "conversation",
+        "spoke_at",
+    )
 
-    def __init__(self, protocol: ServerProtocol, recorder: Recorder, now: Callable[[], float]) -> None:
+    def __init__(
+        self, protocol: ServerProtocol, recorder: Recorder, now: Callable[[], float], rate: Rate | None = None
+    ) -> None:
         super().__init__(now)
         self.conversation: Conversation | None = None
         self.asked_at: float | None = None
+        # When it last said something of its own accord.
+        self.spoke_at = now()
+        self._rate = rate or Rate(0, 1)
+        self._pace = Pace()
         self._protocol = protocol
         self._recorder = recorder
         # The fragments so far of a message: an empty one leaves nothing behind.
         self._begun = bytearray()
         self._text = True
         self._open = True
+        self._deaf = False
         self._cutter: asyncio.TimerHandle | None = None
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------------------
@@ -72,14 +101,17 @@ class WebSocketConnection(SocketTransport):
 
     def data_received(self, data: bytes) -> None:
         self.asked_at = None
-        self._protocol.receive_data(data)
-        if self._protocol.state is State.OPEN:
-            # A pong goes before the answer to what ended behind its ping; a goodbye goes last.
+        for at in range(0, len(data), SLICE_BYTES):
+            if self._deaf:
+                return
+            self._protocol.receive_data(data[at : at + SLICE_BYTES])
+            if self._protocol.state is State.OPEN:
+                # A pong goes before the answer to what ended behind its ping; a goodbye goes last.
+                self._flush()
+            for event in self._protocol.events_received():
+                if isinstance(event, Frame):
+                    self._frame(event)
             self._flush()
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame):
-                self._frame(event)
-        self._flush()
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
@@ -141,8 +173,18 @@ class WebSocketConnection(SocketTransport):
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> None:
+        if not self._open and frame.opcode is not Opcode.CLOSE:
+            # Whatever comes behind our goodbye is not even counted.
+            return
+        if (wait := self._pace.take(self._rate, self._now())) and self.conversation is not None:
+            # Nothing it says is looked at any more, not even its goodbye: the cutter ends it.
+            self._deaf = True
+            self._recorder.refused("frames")
+            self.conversation.too_fast(wait)
+            return
         if frame.opcode is Opcode.PONG or frame.opcode is Opcode.PING or frame.opcode is Opcode.CLOSE:
             return
+        self.spoke_at = self._now()
         if frame.opcode is not Opcode.CONT:
             self._text = frame.opcode is Opcode.TEXT
         if not frame.fin or self._begun:

@@ -22,7 +22,7 @@ class Running(Series):
         self._child("websocket_closes", str(code)).inc()
 
     def refused(self, reason: str) -> None:
-        """Something new found no room (`connections`, `memory`), or did not say in time what it wanted (`late`)."""
+        """Something new found no room, was late, or one party had more than its share: the label has the words."""
         self._child("refusals", reason).inc()
 
     # -- its life --------------------------------------------------------------------------------------------------

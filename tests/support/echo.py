@@ -36,6 +36,9 @@ class Echo:
     def received_binary(self, data: bytes) -> None:
         self._connection.write(Frame(Opcode.BINARY, data).serialize(mask=False))
 
+    def too_fast(self, wait: float) -> None:
+        """No rate, so never."""
+
     def closed(self, code: int) -> None:
         """There is nobody to tell."""
 

@@ -19,6 +19,7 @@ from websockets.uri import parse_uri
 
 from gateway.config.schema import Config, Limits, Tenant
 from gateway.config.secret import key_hash
+from gateway.config.server import Server
 from gateway.model import Principal, SourceEvent
 from gateway.quota.policy import Rules
 from gateway.quota.prices import Prices
@@ -32,6 +33,9 @@ from gateway.server.admission import Admission
 from gateway.server.audio import AudioDoor
 from gateway.server.auth import Tenants
 from gateway.server.connections import Connections
+from gateway.server.forwarding import Address
+from gateway.server.pace import Rate
+from gateway.server.prefixes import Prefixes
 from gateway.server.repeats import Repeats
 from gateway.server.rest import errors
 from gateway.server.seats import Seats
@@ -142,8 +146,8 @@ class Line:
         }
 
 
-def new_line(*, max_size: int = 65536, clock: Clock | None = None) -> Line:
-    """A WebSocket right behind its handshake, greeted by nobody yet."""
+def new_line(*, max_size: int = 65536, clock: Clock | None = None, rate: Rate | None = None) -> Line:
+    """A WebSocket right behind its handshake, greeted by nobody yet, whose frames may come at this rate."""
     browser, server = ClientProtocol(parse_uri("ws://gateway.test/v1/ws")), ServerProtocol(max_size=max_size)
     browser.send_request(browser.connect())
     server.receive_data(b"".join(browser.data_to_send()))
@@ -152,7 +156,7 @@ def new_line(*, max_size: int = 65536, clock: Clock | None = None) -> Line:
     browser.receive_data(b"".join(server.data_to_send()))
     browser.events_received()
     recorder, wire, clock = Recorder(), Wire(), clock or Clock()
-    connection = WebSocketConnection(server, recorder, clock)
+    connection = WebSocketConnection(server, recorder, clock, rate)
     connection.connection_made(wire)
     return Line(connection, wire, browser, recorder, clock)
 
@@ -171,6 +175,7 @@ class Room:
     occupied: int = 0
     resident: int = 0
     clock: Clock = field(default_factory=Clock)
+    server: Server = field(default_factory=Server)
 
     def admission(self, recorder: Recorder) -> Admission:
         """Whoever is refused may come back in two seconds."""
@@ -183,6 +188,10 @@ class Room:
             self.clock,
             lambda low, high: low,
         )
+
+    def prefixes(self, recorder: Recorder, trusts: Callable[[Address | None], bool] = lambda _: False) -> Prefixes:
+        """What one address may have there."""
+        return Prefixes(self.server, trusts, recorder, self.clock)
 
 
 @asynccontextmanager

@@ -28,6 +28,10 @@ class Guest:
         self.told: list[tuple[float, float]] = []
         self.closed: list[WavegateError] = []
         self._then = then
+        self.rested = 0
+
+    def rest(self) -> None:
+        self.rested += 1
 
     def go_away(self, time_left: float, reconnect_after: float) -> None:
         self.told.append((time_left, reconnect_after))

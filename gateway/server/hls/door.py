@@ -197,7 +197,9 @@ class HlsDoor:
         self.playbacks.heard_of(playback)
         outcome = playback.segments.channel.outcome
         if outcome is not None and outcome.error is not None and not playback.segments.made:
-            # Where the format failed and not the song, another try may do better.
+            # Where the format failed and not the song, another try may do better. More requests of this player may be
+            # waiting here, and are told the same.
+            playback.presence.refused(outcome.error)
             self.playbacks.end(playback)
             raise outcome.error
 

@@ -94,7 +94,6 @@ class Playback:
         self.told = -1
         self.told_at = 0.0
 
-
     @property
     def finished(self) -> bool:
         """Whether it has been given the song's last segment."""

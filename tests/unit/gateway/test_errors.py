@@ -24,7 +24,7 @@ from gateway.errors import (
 
 SOURCE = Path(gateway.__file__).parent
 TREE = {"WavegateError", "RequestError", "AccessError", "LimitError", "UpstreamError", "ServiceError"}
-STATUSES = {400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 422, 429, 500, 501, 502, 503, 504}
+STATUSES = {400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 416, 422, 429, 431, 500, 501, 502, 503, 504}
 
 # What a close code means to a client that gets it, by the public contract.
 DONE = {1000}

@@ -33,7 +33,8 @@ def test_keys_in_the_order_in_which_they_are_written() -> None:
     assert (name.secret, name.live, name.item, name.many) == (True, True, None, False)
     assert (hall.doc, hall.default, hall.item, hall.many) == ("A room.", Room(), Room, False)
     assert (rooms.doc, rooms.default, rooms.item, rooms.many) == ("All others.", [], Room, True)
-    assert not (rooms.secret or rooms.live)
+    assert not rooms.secret
+    assert not rooms.live
 
 
 def test_keys_of_what_it_holds() -> None:

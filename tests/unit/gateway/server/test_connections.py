@@ -290,3 +290,63 @@ async def test_a_clock_that_stands_is_no_negative_lag(monkeypatch: pytest.Monkey
     timer.cancel()
     with pytest.raises(asyncio.CancelledError):
         await timer
+
+
+# -- idle sessions -----------------------------------------------------------------------------------------------------
+
+
+async def test_who_neither_hears_nor_speaks_is_sent_to_rest() -> None:
+    """Once, after the idle time; whoever hears stays, and whoever speaks has its time anew."""
+    clock = Clock()
+    connections = Connections(Config(server=Server(idle_timeout=100.0)), Recorder(), clock)
+    idle, hearing, speaking = Guest(), Guest(idle=False), Guest()
+    lines = [new_line(clock=clock) for _ in range(3)]
+    for line, guest in zip(lines, (idle, hearing, speaking), strict=True):
+        connections.add(line.connection, session(guest))
+    clock.at += 99.0
+    lines[2].say(type="ping")
+    connections.sweep()
+    assert [guest.rested for guest in (idle, hearing, speaking)] == [0, 0, 0]
+    clock.at += 1.0
+    connections.sweep()
+    assert [guest.rested for guest in (idle, hearing, speaking)] == [1, 0, 0]
+    clock.at += 100.0
+    connections.sweep()
+    assert [guest.rested for guest in (idle, hearing, speaking)] == [1, 0, 1]
+    hearing.idle = True
+    clock.at += 100.0
+    connections.sweep()
+    assert hearing.rested == 1
+
+
+async def test_without_an_idle_time_nobody_is() -> None:
+    """0 is never."""
+    clock, guest = Clock(), Guest()
+    connections = Connections(Config(server=Server(idle_timeout=0.0)), Recorder(), clock)
+    line = new_line(clock=clock)
+    connections.add(line.connection, session(guest))
+    clock.at += 50_000.0
+    connections.sweep()
+    assert guest.rested == 0
+
+
+async def test_who_stood_still_himself_calls_nobody_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a tick that came far too late everybody has one more, in which his answer may be read."""
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.001)
+    connections, recorder, clock = registry()
+    (quick, quick_wire), (dead, dead_wire) = plain(clock), plain(clock)
+    connections.add(quick)
+    connections.add(dead)
+    quick.pause_writing()
+    dead.pause_writing()
+    # What its kernel took while nobody looked, the loop tells after the timer.
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(recorder, "loop_lag", lambda late: late > 1 and loop.call_soon(quick.resume_writing))
+    timer = asyncio.create_task(connections.run())
+    await asyncio.sleep(0)
+    clock.at += 100.0
+    await asyncio.wait_for(dead_wire.aborted.wait(), 5.0)
+    assert not quick_wire.aborted.is_set()
+    timer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await timer

@@ -55,7 +55,7 @@ async def place(host: str = "127.0.0.1", handed: Sequence[socket.socket] = ()) -
     await runner.setup()
     assert runner.server is not None
     callers = Callers(10.0, Recorder(), clock)
-    port = Port(callers, room.admission(Recorder()), clock)
+    port = Port(callers, room.admission(Recorder()), room.prefixes(Recorder()), clock)
     try:
         yield Place(await port.listen(runner.server, host, 0, handed), port, callers, room, clock, seen)
     finally:
@@ -224,7 +224,9 @@ async def test_a_port_that_is_taken_is_an_error_of_the_system() -> None:
         runner = web.AppRunner(web.Application())
         await runner.setup()
         assert runner.server is not None
-        port = Port(Callers(1.0, Recorder(), Clock()), Room().admission(Recorder()), Clock())
+        room = Room()
+        callers = Callers(1.0, Recorder(), Clock())
+        port = Port(callers, room.admission(Recorder()), room.prefixes(Recorder()), Clock())
         with pytest.raises(OSError, match="in use"):
             await port.listen(runner.server, "127.0.0.1", other.getsockname()[1])
         port.stop()

@@ -201,3 +201,25 @@ async def test_who_hears_nothing_and_waits_for_nothing_is_idle() -> None:
         assert not there.session.idle
         there.line.say(type="stream.detach", stream_id=created["stream"]["id"])
         assert there.session.idle
+
+
+# -- frames that come too fast, and nothing at all ---------------------------------------------------------------------
+
+
+async def test_frames_that_come_too_fast_end_it() -> None:
+    """With the sentence and 4101, and when to come back."""
+    async with talk() as there:
+        there.session.too_fast(1.5)
+        assert there.answers()[-1]["error"]["code"] == "rate_exceeded"
+        assert there.line.connection.goodbye == "rate_exceeded;retry_after_ms=1500"
+        assert there.room.seats.taken(TENANT) == 0
+
+
+async def test_rest_is_no_error() -> None:
+    """1000, a word, and no place is taken any more."""
+    async with talk() as there:
+        there.answers()
+        there.session.rest()
+        assert there.answers() == []
+        assert there.line.connection.goodbye == "idle"
+        assert there.room.seats.taken(TENANT) == 0

@@ -81,8 +81,10 @@ async def place(authority: Authority, *, tls: bool = True, proxies: str | None =
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(papers.certificate, papers.key)
     callers = Callers(10.0, recorder, clock)
-    believed = Forwarding([proxies]).believed if proxies is not None else None
-    port = Port(callers, room.admission(recorder), clock, (lambda: context) if tls else None, believed)
+    forwarding = Forwarding([proxies] if proxies is not None else [])
+    believed = forwarding.believed if proxies is not None else None
+    prefixes = room.prefixes(recorder, forwarding.trusts)
+    port = Port(callers, room.admission(recorder), prefixes, clock, (lambda: context) if tls else None, believed)
     try:
         number = await port.listen(runner.server, "127.0.0.1", 0)
         yield Place(number, port, callers, room, clock, authority.trusted, recorder)

@@ -25,6 +25,9 @@ class Heard:
         self.binaries = 0
         self.closes: list[int] = []
 
+    def too_fast(self, wait: float) -> None:
+        raise AssertionError("without a rate nothing is")
+
     def received(self, text: bytes) -> None:
         self.texts.append(text)
 

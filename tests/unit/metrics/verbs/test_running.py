@@ -31,7 +31,7 @@ TRIES = [
     Try(lambda r: r.redis_command(0.5), "redis_command_seconds_sum", 0.5),
     Try(lambda r: r.cluster_nodes(3), "cluster_nodes", 3.0, statement=True),
     Try(lambda r: r.loop_lag(0.25), "event_loop_lag_seconds_sum", 0.25),
-    Try(lambda r: r.tasks(7), "event_loop_tasks", 7.0),
+    Try(lambda r: r.tasks(7), "event_loop_tasks", 7.0, statement=True),
     Try(lambda r: r.process(1.5, 900, 12, 1024, 1e9), "process_cpu_seconds_total", 1.5, statement=True),
     Try(lambda r: r.process(1.5, 900, 12, 1024, 1e9), "process_resident_memory_bytes", 900.0, statement=True),
     Try(lambda r: r.process(1.5, 900, 12, 1024, 1e9), "process_open_fds", 12.0, statement=True),

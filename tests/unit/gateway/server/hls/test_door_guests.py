@@ -175,6 +175,18 @@ async def test_a_key_that_is_gone_is_served_no_more() -> None:
         assert stream.listeners == 0
 
 
+async def test_all_that_a_player_waits_for_is_told_why_there_is_no_sound() -> None:
+    """The first answer ends the playback; the others are told the same, not that the player may not listen."""
+    hold = asyncio.Event()
+    async with hls_place(Accepted("r"), hold, Finished(1.0)) as there:
+        stream = await there.stream()
+        held = [asyncio.create_task(there.get(stream)) for _ in range(3)]
+        await soon(lambda: [one.held for one in there.door.playbacks._all.values()] == [3])
+        stream.cancel()
+        assert [code(await within(one)) for one in held] == [(409, "cancelled")] * 3
+        assert len(there.door.playbacks) == 0
+
+
 async def test_a_ticket_for_one_page_stays_there() -> None:
     """Also for whoever would ride on a playback that page began."""
     async with hls_place(*SONG) as there:
