@@ -94,6 +94,12 @@ def _cluster(order: Order, out: TextIO, err: TextIO) -> int:
     return run(order, out, err)
 
 
+def _soak(order: Order, out: TextIO, err: TextIO) -> int:
+    from gateway.bench.soak.bench import run
+
+    return run(order, out, err)
+
+
 BENCHES: dict[str, Bench] = {
     "transcode": Bench(
         "what it costs to make other formats of a song while it is made",
@@ -150,6 +156,16 @@ BENCHES: dict[str, Bench] = {
         _money,
         rounds=10,
         listeners="100 orders",
+    ),
+    "soak": Bench(
+        "whether a gateway is in the end as it was in the beginning, after everything at once and for long",
+        {"soak": "what is left, and every second that the provider made"},
+        _soak,
+        seconds=600.0,
+        rounds=1,
+        listeners="200, beside 16 guests",
+        told="of everything at once, hours if you like",
+        most=48 * 3600.0,
     ),
     "latency": Bench(
         "how long sound takes through the gateway",

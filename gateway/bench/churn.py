@@ -92,13 +92,13 @@ async def churn(here: Stage, scale: Scale, seconds: float, seed: int, tell: Tell
         crowd(files(scale.listeners), here.others) as everybody,
     ):
         tell(f"{scale.listeners} listeners come for a first time")
-        await _steps(gateway, everybody, scale, 1, seed)
+        await come_and_go(gateway, everybody, scale, 1, seed)
         before = await _rest(gateway)
         steps = max(1, round(seconds / scale.step))
         tell(f"{scale.listeners} listeners come and go for {steps * scale.step:g} s, seed {seed}")
         await everybody.mark()
         begin = gateway.cpu()
-        counts = await _steps(gateway, everybody, scale, steps, seed)
+        counts = await come_and_go(gateway, everybody, scale, steps, seed)
         cpu = gateway.cpu() - begin
         found = await everybody.report()
         after = await _rest(gateway)
@@ -106,7 +106,7 @@ async def churn(here: Stage, scale: Scale, seconds: float, seed: int, tell: Tell
         return rows(found, counts, cpu, before, after, complaints)
 
 
-async def _steps(gateway: Server, everybody: Crowd, scale: Scale, steps: int, seed: int) -> dict[str, int]:
+async def come_and_go(gateway: Server, everybody: Crowd, scale: Scale, steps: int, seed: int) -> dict[str, int]:
     """Songs that begin one after the other, and everybody at them; then the last of them are heard to their ends."""
     songs: list[str] = []
     counts: dict[str, int] = {}

@@ -129,11 +129,11 @@ async def _faults(rounds: int, scale: Scale, tell: Tell) -> list[Row]:
                 tell(f"round {number + 1} of {rounds}: {scale.orders} orders, {scale.at_once} at once")
                 await asyncio.gather(*[visit() for _ in range(scale.orders)])
             tell("until the last has ended")
-            ledger = await _quiet(gateway.usage)
+            ledger = await quiet(gateway.usage)
             return rows(ledger, charges, guest.tally)
 
 
-async def _quiet(look: Any) -> list[dict[str, Any]]:
+async def quiet(look: Any) -> list[dict[str, Any]]:
     """The rows, as soon as none of them runs. Raises BenchError."""
     async with asyncio.timeout(_QUIET_SECONDS):
         while True:

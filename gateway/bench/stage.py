@@ -158,9 +158,12 @@ def _fetch(url: str, key: str) -> str:
 
 @asynccontextmanager
 async def server(
-    url: str, processor: int, more: Mapping[str, Any] | None = None, key: str | None = None
+    url: str, processor: int | None, more: Mapping[str, Any] | None = None, key: str | None = None
 ) -> AsyncIterator[Server]:
-    """A gateway of its own process, on a processor of its own. `more` are settings beside those for a load test."""
+    """A gateway of its own process, on a processor of its own, or with None on any. `more` are settings beside those
+    for a load test.
+    """
+    alone = () if processor is None else {processor}
     key = secrets.token_urlsafe(16) if key is None else key
     with tempfile.TemporaryDirectory(prefix="wavegate-bench-") as folder:
         file, complaints = Path(folder) / "wavegate.yaml", Path(folder) / "complaints"
@@ -169,7 +172,7 @@ async def server(
         given = {_KEY_VARIABLE: secrets.token_urlsafe(16)}
         arguments = ("serve", "--config", str(file))
         async with program(
-            "gateway", *arguments, processors={processor}, environment=given, complaints=complaints
+            "gateway", *arguments, processors=alone, environment=given, complaints=complaints
         ) as running:
             try:
                 public = (await running.says(r"public\s+(\S+)"))[1]

@@ -8,7 +8,7 @@ import os
 import re
 import resource
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.bench.benches import BenchError
@@ -55,6 +55,29 @@ def threads(pid: int, proc: Path = PROC) -> int:
 def children(pid: int, proc: Path = PROC) -> int:
     """How many processes it has started that still are."""
     return sum(_parent(folder) == pid for folder in proc.iterdir() if folder.name.isdigit())
+
+
+def family(pid: int, proc: Path = PROC) -> dict[int, str]:
+    """The processes that it has started and that still are, each with its command."""
+    found = {}
+    for folder in proc.iterdir():
+        if folder.name.isdigit() and _parent(folder) == pid:
+            with suppress(BenchError):  # it has ended since it was listed
+                found[int(folder.name)] = _read(folder / "cmdline").replace("\0", " ").strip()
+    return found
+
+
+def open_files(pid: int, proc: Path = PROC) -> list[str]:
+    """What a process has open, each as the kernel names it: `socket:[4711]`, a path, or a kind of its own."""
+    try:
+        files = list((proc / str(pid) / "fd").iterdir())
+    except OSError:
+        raise BenchError(f"this can be measured on Linux only, of processes that live: no {proc / str(pid)}.") from None
+    found = []
+    for file in files:
+        with suppress(OSError):  # closed since it was listed
+            found.append(str(file.readlink()))
+    return found
 
 
 def others_cpu(pid: int, proc: Path = PROC) -> float | None:

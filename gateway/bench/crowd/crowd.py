@@ -203,6 +203,11 @@ class Crowd:
         for line in lines:
             line.ended = True
             line.close(reset=True)
+        if not any(self.members.values()):
+            # Nobody is held against these songs any more: hours of them would take all memory.
+            for group in self.groups.values():
+                group.judge()
+            self.references.clear()
         return len(lines)
 
     def _mark(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.bench import churn, fanout, joins, latency, transcode
 from gateway.bench.benches import BENCHES, DONE, Order
+from gateway.bench.soak import bench as soak
 
 
 def test_the_table_costs_nothing_to_import() -> None:
@@ -25,7 +26,14 @@ def test_the_table_costs_nothing_to_import() -> None:
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("transcode", transcode), ("fanout", fanout), ("joins", joins), ("churn", churn), ("latency", latency)],
+    [
+        ("transcode", transcode),
+        ("fanout", fanout),
+        ("joins", joins),
+        ("churn", churn),
+        ("latency", latency),
+        ("soak", soak),
+    ],
 )
 def test_a_bench_is_called(name: str, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what was ordered."""

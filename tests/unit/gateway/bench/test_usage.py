@@ -6,6 +6,7 @@ It must not know what processes do.
 
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,9 @@ from gateway.bench.usage import (
     children,
     children_cpu,
     cpu_seconds,
+    family,
     one_processor,
+    open_files,
     others_cpu,
     processor_seconds,
     raise_file_limit,
@@ -49,6 +52,26 @@ def test_a_process_is_read(proc: Path) -> None:
     assert resident(1, proc) == 2 << 20
     assert threads(1, proc) == 3
     assert children(1, proc) == 1
+
+
+def test_a_family_is_known_by_its_commands(proc: Path) -> None:
+    """Of those that still are."""
+    (proc / "2/cmdline").write_bytes(b"python\0-m\0something\0")
+    assert family(1, proc) == {2: "python -m something"}
+    (proc / "2/cmdline").unlink()
+    assert family(1, proc) == {}
+
+
+def test_open_files_are_named(tmp_path: Path) -> None:
+    """Sockets as the kernel calls them; of a process that is gone there are none to tell."""
+    with socket.socket() as line:
+        found = open_files(os.getpid())
+        assert f"socket:[{os.fstat(line.fileno()).st_ino}]" in found
+    with pytest.raises(BenchError, match="Linux only"):
+        open_files(1, tmp_path)
+    (tmp_path / "1/fd").mkdir(parents=True)
+    (tmp_path / "1/fd/3").write_text("no link, as if it were closed")
+    assert open_files(1, tmp_path) == []
 
 
 def test_threads_are_added_up(tmp_path: Path) -> None:

@@ -120,6 +120,12 @@ def test_they_come_hear_the_end_and_leave(crowd: Crowd, gateway: Gateway) -> Non
     assert done(crowd, orders.Leave("a"), gateway.serve) == Left(9)
     assert done(crowd, orders.Leave("nobody"), gateway.serve) == Left(0)
     assert len(crowd.lines) == 2
+    assert crowd.references
+    assert done(crowd, orders.Leave("b"), gateway.serve) == Left(2)
+    assert not crowd.references
+    again = done(crowd, orders.Report(), gateway.serve)
+    assert isinstance(again, Found)
+    assert (again.groups["a"].whole, again.groups["b"].whole) == (9, 2)
 
 
 def test_streams_are_given_listeners_in_turns(crowd: Crowd, gateway: Gateway) -> None:
