@@ -33,9 +33,10 @@ else:
 
 HERE = Path(__file__).parent
 # What touches sockets runs on every loop that is shipped; the rest is the same on each. A whole gateway runs on the one
-# that it chooses by itself, and where a test asks for both.
+# that it chooses by itself, and where a test asks for both; by day so do the suites that every adapter has to pass.
 ON_EVERY_LOOP = tuple(HERE / folder for folder in ("unit/gateway/server", "contract"))
 AS_SHIPPED = HERE / "integration"
+AS_SHIPPED_BY_DAY = HERE / "contract"
 PARTS = pytest.StashKey[Parts]()
 # Examples of a property that does not say itself how many it wants: by day, and where coverage is judged.
 EXAMPLES, NIGHTLY_EXAMPLES = 40, 200
@@ -83,9 +84,10 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory
     """The loops a test runs on; `@pytest.mark.asyncio(loop_factories=[...])` chooses for a single test."""
     mark = item.get_closest_marker("asyncio")
     chosen = mark is not None and "loop_factories" in mark.kwargs
-    if chosen or any(item.path.is_relative_to(folder) for folder in ON_EVERY_LOOP):
+    by_day = item.config.getoption("markexpr") == "not nightly" and item.path.is_relative_to(AS_SHIPPED_BY_DAY)
+    if chosen or (not by_day and any(item.path.is_relative_to(folder) for folder in ON_EVERY_LOOP)):
         return LOOPS
-    best = next(reversed(LOOPS)) if item.path.is_relative_to(AS_SHIPPED) else "asyncio"
+    best = next(reversed(LOOPS)) if by_day or item.path.is_relative_to(AS_SHIPPED) else "asyncio"
     return {best: LOOPS[best]}
 
 

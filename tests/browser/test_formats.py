@@ -89,6 +89,7 @@ async def test_a_format_is_decoded(gateway: Any, visit: Visit) -> None:
         await page.close()
 
 
+@pytest.mark.nightly
 async def test_a_format_is_played_while_it_is_made(gateway: Any, visit: Visit) -> None:
     """By MediaSource, with the exact string that the gateway announces."""
     mimes = {"mp3": "audio/mpeg", "aac": "audio/aac", "webm": 'audio/webm; codecs="opus"'}

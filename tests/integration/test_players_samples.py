@@ -212,6 +212,7 @@ async def survived(trial: Ordeal) -> None:
     assert trial.tickets == TICKETS[1:]
 
 
+@pytest.mark.nightly
 async def test_the_game_goes_through_the_ordeal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused, overloaded, robbed of a frame, expired, lost, moved to another log: every sample comes once."""
     monkeypatch.syspath_prepend(PLAYERS / "python")
@@ -231,6 +232,7 @@ async def test_the_game_goes_through_the_ordeal(monkeypatch: pytest.MonkeyPatch)
     assert (song.state, song.failure, song.verified, song.gaps, song.doubles) == ("completed", None, None, 1, 12)
 
 
+@pytest.mark.nightly
 async def test_the_audio_thread_in_unity_goes_through_the_ordeal(
     process: Start, listen_exe: Path, tmp_path: Path
 ) -> None:
@@ -243,6 +245,7 @@ async def test_the_audio_thread_in_unity_goes_through_the_ordeal(
     assert re.search("Completed verified +sha256 .* reconnects 5 gaps 1 ", game.said), game.said
 
 
+@pytest.mark.nightly
 async def test_node_goes_through_the_ordeal(process: Start, node: list[str]) -> None:
     """The same; it takes any format, so it cannot cut the one frame of which it has heard a part."""
     async with ordeal() as trial, ticket_office(*TICKETS) as tickets:

@@ -36,6 +36,7 @@ def test_a_few_hear_it() -> None:
     assert "measuring websocket: 3 listeners over WebSocket, round 1 of 1\n" in err.getvalue()
 
 
+@pytest.mark.nightly
 async def test_each_part_asks_for_what_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """In rounds, in turns."""
     asked: list[Size] = []

@@ -40,6 +40,7 @@ async def guest(url: str, count: Count, seed: int = 1) -> AsyncIterator[SoakGues
         yield SoakGuest(url, KEY, bare, Guest(url, KEY, keyed, Random(seed)), Random(seed), count, f"guest-{seed}")
 
 
+@pytest.mark.nightly
 async def test_visits_end_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several guests at once, until everything has been done."""
     monkeypatch.setattr(module, "Songs", Short)

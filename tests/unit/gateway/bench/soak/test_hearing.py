@@ -28,6 +28,7 @@ def hearing(here: Bench, http: aiohttp.ClientSession, count: Count, seed: int = 
     return Hearing(here.url, http, Random(seed), count, headers={"Authorization": f"Bearer {KEY}"})
 
 
+@pytest.mark.nightly
 @pytest.mark.blocking("a first encode warms up its codec")
 async def test_every_way_at_a_real_gateway() -> None:
     """By many chances: nothing is wrong with any."""
