@@ -21,7 +21,7 @@ from gateway.bench.deaths import LEASE_SECONDS, dead_rows, die
 from gateway.bench.report import Row
 from gateway.bench.runner import Tell
 from gateway.bench.rush import ADDRESSES, ROOM, STARTS, Rushes, rush, rush_rows
-from gateway.bench.stage import provider, server, settings
+from gateway.bench.stage import generous, provider, server, settings
 from gateway.bench.ticks import run_loop
 from gateway.bench.usage import split_processors
 from gateway.bench.visits import IDLE_SECONDS, WAYS, Guest
@@ -147,18 +147,14 @@ def _settings(url: str, folder: Path) -> dict[str, Any]:
     """For a provider who is often at fault: nothing is opened or shut for it."""
     return {
         "quota": {"store": f"sqlite:///{folder / 'usage.db'}"},
-        "upstream": {
-            "base_url": url,
-            "audio_hosts": ["127.0.0.1:*"],
-            "requests_per_minute": 1_000_000,
-            "max_concurrency": 1000,
-            "max_queue": 1000,
-            "max_queue_per_tenant": 1000,
-            "retry_attempts": 1,
-            "first_event_timeout": 5.0,
-            "idle_timeout": IDLE_SECONDS,
-            "circuit_failures": 1_000_000,
-        },
+        "upstream": generous(
+            url,
+            requests_per_minute=1_000_000,
+            retry_attempts=1,
+            first_event_timeout=5.0,
+            idle_timeout=IDLE_SECONDS,
+            circuit_failures=1_000_000,
+        ),
         "log": {"level": "error"},
     }
 

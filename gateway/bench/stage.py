@@ -182,20 +182,24 @@ async def server(
             yield Server(running.pid, public, internal, key, complaints)
 
 
+def generous(url: str, **more: Any) -> dict[str, Any]:
+    """The settings of a provider at this address who takes all there is; `more` are beside those or in their place."""
+    return {
+        "base_url": url,
+        "audio_hosts": ["127.0.0.1:*"],
+        "requests_per_minute": 60_000,
+        "max_concurrency": 1000,
+        "max_queue": 1000,
+        "max_queue_per_tenant": 1000,
+    } | more
+
+
 def settings(url: str, key: str) -> dict[str, Any]:
     """A configuration with room for everybody: free ports, no limits, and a provider that takes all there is."""
-    plenty = 60_000
     limits = {known.name: 0 for known in keys_of(Limits)}
     return {
         "server": {"port": 0, "internal_port": 0, "drain_timeout": 1.0},
-        "upstream": {
-            "base_url": url,
-            "audio_hosts": ["127.0.0.1:*"],
-            "requests_per_minute": plenty,
-            "max_concurrency": 1000,
-            "max_queue": 1000,
-            "max_queue_per_tenant": 1000,
-        },
+        "upstream": generous(url),
         "quota": {"store": "memory:"},
         "tenants": [{"id": "bench", "keys": [key_hash(key)], "limits": limits}],
     }

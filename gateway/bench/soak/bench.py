@@ -28,7 +28,7 @@ from gateway.bench.soak.songs import MOST_EVENT_BYTES
 from gateway.bench.soak.state import State, idle
 from gateway.bench.soak.table import book_rows, complaint_rows, guest_rows, state_rows
 from gateway.bench.soak.trouble import PAUSE_SECONDS, Trouble
-from gateway.bench.stage import Crowd, Server, crowd, server
+from gateway.bench.stage import Crowd, Server, crowd, generous, server
 from gateway.bench.ticks import run_loop
 from gateway.bench.usage import split_processors
 from gateway.bench.visits import Guest
@@ -197,20 +197,16 @@ def _settings(url: str, folder: Path, scale: Scale) -> dict[str, Any]:
     plenty = 1_000_000
     return {
         "quota": {"store": f"sqlite:///{folder / 'usage.db'}"},
-        "upstream": {
-            "base_url": url,
-            "audio_hosts": ["127.0.0.1:*"],
-            "requests_per_minute": plenty,
-            "max_concurrency": 1000,
-            "max_queue": 1000,
-            "max_queue_per_tenant": 1000,
-            "retry_attempts": 2,
-            "retry_seconds": 5.0,
-            "first_event_timeout": 10.0,
-            "idle_timeout": _SILENT_SECONDS,
-            "max_event_bytes": MOST_EVENT_BYTES,
-            "circuit_failures": plenty,
-        },
+        "upstream": generous(
+            url,
+            requests_per_minute=plenty,
+            retry_attempts=2,
+            retry_seconds=5.0,
+            first_event_timeout=10.0,
+            idle_timeout=_SILENT_SECONDS,
+            max_event_bytes=MOST_EVENT_BYTES,
+            circuit_failures=plenty,
+        ),
         "relay": {"retain_seconds": scale.retain},
         "transcode": {"workers": WORKERS, "keep_seconds": 3.0},
         "log": {"level": "warning"},
