@@ -17,6 +17,7 @@ from gateway.server.claim import Claim
 from gateway.server.malformed import unreadable
 from gateway.server.parser import MOST_HEADERS, BoundedParser
 from gateway.server.proxyheader import Source
+from gateway.server.turns import Turns
 from metrics.recorder import Recorder
 
 logger = logging.getLogger("wavegate.callers")
@@ -53,6 +54,7 @@ class Callers:
         self.seconds = seconds
         self.address = address
         self.head = head
+        self.turns = Turns()
         self._recorder = recorder
         self._now = now
         self._all: set[Caller] = set()
@@ -134,6 +136,11 @@ class Caller(web.RequestHandler):
         self.leaves: float | None = None
 
     @property
+    def turns(self) -> Turns:
+        """Those in which it is heard."""
+        return self._callers.turns
+
+    @property
     def answering(self) -> bool:
         """Whether a request of it has not been answered to its end."""
         return self._current_request is not None
@@ -153,6 +160,14 @@ class Caller(web.RequestHandler):
         super().data_received(data)
         if self._request_count:
             self._callers.spoke(self)
+        # aiohttp calls it with nothing, too, to look again at what it has kept.
+        if data and self.transport is not None:
+            self.turns.heard(self, self.transport)
+
+    def read_on(self) -> None:
+        """Reads again, unless aiohttp does not want to."""
+        if not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's word for: our side stays open
         """The client says nothing more: what it has asked completely is answered, and then the connection ends."""

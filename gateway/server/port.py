@@ -84,6 +84,14 @@ class Farewell(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._port.gone(self)
 
+    def data_received(self, data: bytes) -> None:
+        self._port.turns.heard(self, self._transport)
+
+    def read_on(self) -> None:
+        """Reads again."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def cut(self) -> None:
         """Closes at once."""
         self._transport.abort()
@@ -105,6 +113,7 @@ class Port(asyncio.Protocol):
         believed: Callable[[asyncio.BaseTransport], bool] | None = None,
     ) -> None:
         self._callers = callers
+        self.turns = callers.turns
         self._admission = admission
         self._prefixes = prefixes
         self._now = now
@@ -168,7 +177,7 @@ class Port(asyncio.Protocol):
                 sink.abort()
                 return
         context = self._context() if self._context is not None else None
-        threshold = Threshold(self, context, self._believed or (lambda _: False))
+        threshold = Threshold(self, context, self._believed or (lambda _: False), self.turns)
         self._threshold[threshold] = self._now()
         sink.set_protocol(threshold)
         threshold.connection_made(sink)

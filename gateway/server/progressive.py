@@ -80,6 +80,12 @@ class AudioConnection(SocketTransport):
         self._said += len(data)
         if self._said > MOST_SAID and not self._over:
             self.sink.pause_reading()
+        else:
+            super().data_received(data)
+
+    def read_on(self) -> None:
+        if self._said <= MOST_SAID or self._over:
+            super().read_on()
 
     def eof_received(self) -> bool:
         """The player says nothing more: it may have gone, or just have said all. True keeps our side open."""

@@ -44,6 +44,7 @@ def take_over(request: web.Request, protocol: asyncio.Protocol) -> tuple[asyncio
     handler.transport = None
     if isinstance(handler, Caller) and isinstance(protocol, SocketTransport):
         protocol.claim, handler.claim = handler.claim, None
+        protocol.turns = handler.turns
     handler.connection_lost(None)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)

@@ -15,6 +15,7 @@ from gateway.errors import RequestError
 from gateway.log import event as log_event
 from gateway.server.proxyheader import ProxyHeaderError, Source, read_header
 from gateway.server.tls import TlsConnection
+from gateway.server.turns import Turns
 
 logger = logging.getLogger("wavegate.port")
 
@@ -40,14 +41,19 @@ class Host(Protocol):
 class Threshold(asyncio.Protocol):
     """`believed` tells whether the peer of a connection is a proxy whose header has to be read; None without TLS."""
 
-    __slots__ = ("_believed", "_context", "_host", "_said", "_socket", "_source")
+    __slots__ = ("_believed", "_context", "_host", "_said", "_socket", "_source", "_turns")
 
     def __init__(
-        self, host: Host, context: ssl.SSLContext | None, believed: Callable[[asyncio.BaseTransport], bool]
+        self,
+        host: Host,
+        context: ssl.SSLContext | None,
+        believed: Callable[[asyncio.BaseTransport], bool],
+        turns: Turns | None = None,
     ) -> None:
         self._host = host
         self._context = context
         self._believed = believed
+        self._turns = turns or Turns()
         self._said = b""
         self._source: Source | None = None
         self._socket: asyncio.Transport
@@ -75,6 +81,13 @@ class Threshold(asyncio.Protocol):
             self._source = header.source
             rest, self._said = self._said[header.size :], b""
             self._go_on(rest)
+        else:
+            self._turns.heard(self, self._socket)
+
+    def read_on(self) -> None:
+        """Reads again."""
+        if not self._socket.is_closing():
+            self._socket.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._host.lost(self)
@@ -87,7 +100,7 @@ class Threshold(asyncio.Protocol):
             self._host.came_in(self, self._socket, self._source)
             below = self._socket.get_protocol()
         else:
-            below = TlsConnection(self._context, self._established, self._failed)
+            below = TlsConnection(self._context, self._established, self._failed, self._turns)
             self._socket.set_protocol(below)
             below.connection_made(self._socket)
         if rest:

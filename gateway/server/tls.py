@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, cast
 
+from gateway.server.turns import Turns
+
 # Most of what one record holds.
 _RECORD_BYTES = 16384
 
@@ -36,6 +38,7 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
         "_session",
         "_shut",
         "_socket",
+        "_turns",
     )
 
     def __init__(
@@ -43,12 +46,14 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
         context: ssl.SSLContext,
         established: Callable[["TlsConnection"], None],
         failed: Callable[["TlsConnection", ssl.SSLError | None], None],
+        turns: Turns | None = None,
     ) -> None:
         super().__init__()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._established = established
         self._failed = failed
+        self._turns = turns or Turns()
         self._protocol: asyncio.Protocol | None = None
         self._socket: asyncio.Transport
         self._deaf = False  # whoever is above does not read
@@ -68,6 +73,11 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
             self._shake_hands()
         else:
             self._read()
+        self._turns.heard(self, self._socket)
+
+    def read_on(self) -> None:
+        if not (self._deaf or self.is_closing()):
+            self._socket.resume_reading()
 
     def eof_received(self) -> bool:
         """Who goes without a word of TLS is heard as one who says goodbye: what was said is whole or not by itself."""

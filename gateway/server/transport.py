@@ -12,6 +12,7 @@ from gateway.model import Principal
 from gateway.relay.departure import LEFT
 from gateway.relay.listener import Listener
 from gateway.server.claim import Claim
+from gateway.server.turns import Turns
 
 
 class Owner(Protocol):
@@ -71,12 +72,24 @@ class SocketTransport(asyncio.Protocol):
     so it is kept and not worked out.
     """
 
-    __slots__ = ("_now", "claim", "hushed", "listeners", "owner", "parting", "sink", "stalled_since", "writable")
+    __slots__ = (
+        "_now",
+        "claim",
+        "hushed",
+        "listeners",
+        "owner",
+        "parting",
+        "sink",
+        "stalled_since",
+        "turns",
+        "writable",
+    )
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
         self.owner: Owner | None = None
         self.claim: Claim | None = None
+        self.turns: Turns | None = None
         self.sink: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
         self.writable = False
@@ -92,6 +105,16 @@ class SocketTransport(asyncio.Protocol):
         self.writable = True
         # The kernel has its two seconds: as soon as it takes no more, listeners hold their positions.
         self.sink.set_write_buffer_limits(0, 0)
+
+    def data_received(self, data: bytes) -> None:
+        """Whoever has more to do with it calls this last."""
+        if self.turns is not None:
+            self.turns.heard(self, self.sink)
+
+    def read_on(self) -> None:
+        """Reads again, after its turn of the loop was over."""
+        if not self.sink.is_closing():
+            self.sink.resume_reading()
 
     def pause_writing(self) -> None:
         """The socket takes no more: listeners hold their positions."""

@@ -112,6 +112,11 @@ class WebSocketConnection(SocketTransport):
                 if isinstance(event, Frame):
                     self._frame(event)
             self._flush()
+        super().data_received(data)
+
+    def read_on(self) -> None:
+        if self.stalled_since is None:
+            super().read_on()
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
