@@ -112,7 +112,7 @@ class Gateway:
         self._sockets = sockets
         self.recorder = Recorder(version=__version__, max_tenants=config.metrics.max_tenant_labels)
         self.connections = Connections(config, self.recorder, time.monotonic)
-        bounds = (config.server.max_url_bytes, config.server.max_header_bytes)
+        bounds = (config.server.max_url_bytes, config.server.max_header_bytes, config.server.max_message_bytes)
         self.callers = Callers(config.server.handshake_timeout, self.recorder, time.monotonic, *bounds)
         self.gauges: Gauges
         self.port: Port

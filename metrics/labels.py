@@ -109,9 +109,10 @@ WORKER_END = Label("reason", ("died", "hung", "not_started"))
 CONNECTION = Label("kind", ("websocket", "http"), "`http` are requests, progressive listeners and kept-alive ones")
 FULL = Label(
     "reason",
-    ("connections", "memory", "late", "address_connections", "address_rate", "credentials", "frames"),
+    ("connections", "memory", "late", "address_connections", "address_rate", "credentials", "frames", "talk"),
     "no room for connections or in memory, cut for being late; what one address may have: connections, how fast they "
-    "and requests may come, wrong credentials; how fast the frames of a WebSocket may come",
+    "and requests may come, wrong credentials; how fast the frames of a WebSocket may come; how much one may say at "
+    "once while others wait",
 )
 UNREADY = Label(
     "reason",

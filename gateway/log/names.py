@@ -46,6 +46,9 @@ EVENTS: dict[str, Event] = {
     "request.refused": Event(INFO, "A request got an error body; a warning if it is our fault.", ("code", "tenant")),
     "request.failed": Event(ERROR, "A handler broke by a fault of ours.", ("route",)),
     "request.unreadable": Event(DEBUG, "Something that is no HTTP request."),
+    "client.too_much": Event(
+        DEBUG, "A client has said more at once than any request is long, while others were to be heard, and was cut."
+    ),
     "request.late": Event(DEBUG, "A connection has not said in time what it wants, and was cut."),
     "usage.left": Event(DEBUG, "Whoever asked for a table of usage has gone.", ("tenant",)),
     "usage.broke_off": Event(WARNING, "A table of usage could not be finished.", ("tenant",)),

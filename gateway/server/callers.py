@@ -27,6 +27,8 @@ logger = logging.getLogger("wavegate.callers")
 KEEP_ALIVE_SECONDS = 75.0
 # How long the rest of a refused body is still read, so that the answer is not lost in a reset connection.
 LINGER_SECONDS = 2.0
+# Of what a client may have said unheard: the rest of one read, beside a message and a head.
+_SPARE_BYTES = 65536
 
 
 class Slow(Protocol):
@@ -40,7 +42,7 @@ class Slow(Protocol):
 class Callers:
     """The registry. `seconds` is the time that a connection has until the head of its first request is whole.
 
-    `address` and `head` are the most bytes of a request's address, and of all before its body.
+    `address` and `head` are the most bytes of a request's address, and of all before its body; `message` of a body.
     """
 
     def __init__(
@@ -50,11 +52,12 @@ class Callers:
         now: Callable[[], float],
         address: int = 8190,
         head: int = 16384,
+        message: int = 65536,
     ) -> None:
         self.seconds = seconds
         self.address = address
         self.head = head
-        self.turns = Turns()
+        self.turns = Turns(head + message + _SPARE_BYTES, self._too_much)
         self._recorder = recorder
         self._now = now
         self._all: set[Caller] = set()
@@ -93,6 +96,12 @@ class Callers:
                 break
             del self._silent[caller]
             self.late(caller)
+
+    def _too_much(self, one: Slow) -> None:
+        """It has said more than anybody needs to at once, while others were to be heard."""
+        self._recorder.refused("talk")
+        event(logger, "client.too_much")
+        one.cut()
 
     def late(self, one: Slow) -> None:
         """It has not said in time what it wants."""
@@ -157,12 +166,18 @@ class Caller(web.RequestHandler):
         self._callers.came(self)
 
     def data_received(self, data: bytes) -> None:
+        if data and self.transport is not None:
+            self.turns.said(self, self.transport, data)
+        else:
+            # aiohttp itself, which looks again at what it has kept.
+            super().data_received(data)
+
+    def hear(self, data: bytes) -> int:
+        """All of it: of how much aiohttp makes requests at once has a bound."""
         super().data_received(data)
         if self._request_count:
             self._callers.spoke(self)
-        # aiohttp calls it with nothing, too, to look again at what it has kept.
-        if data and self.transport is not None:
-            self.turns.heard(self, self.transport)
+        return len(data)
 
     def read_on(self) -> None:
         """Reads again, unless aiohttp does not want to."""
@@ -184,6 +199,7 @@ class Caller(web.RequestHandler):
         """The socket is gone, or somebody else's from now on."""
         super().connection_lost(exc)
         self._callers.left(self)
+        self.turns.forget(self)
         if self.claim is not None:
             self.claim.leave()
 

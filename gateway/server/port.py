@@ -7,6 +7,7 @@ It must not know what the HTTP server does with the rest.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,10 @@ from gateway.server.threshold import Threshold
 # Connections that may wait to be accepted. With aiohttp's 128, of 500 listeners who came at once a quarter had to knock
 # again, which takes a second; the kernel holds it to its own limit, which is usually this one.
 BACKLOG = 4096
+# Connections that are accepted in one turn of the loop. libuv accepts one for each time that it finds the socket ready,
+# so that a busy gateway would let in thirty a second: it is given the socket as often. asyncio accepts up to its
+# backlog, which takes a second.
+AT_ONCE = 8
 # Sound that was handed to the kernel and has not been sent. Left alone, Linux lets it grow to megabytes for each client
 # that does not read, and positions, lags and cuts follow seconds late; a fixed SO_SNDBUF would bound what is on its way
 # as well, and with it the speed over long distances. 32 KiB are two seconds of mp3 at 128 kbit/s. It is set once on the
@@ -82,10 +87,15 @@ class Farewell(asyncio.Protocol):
         self._port.farewell(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._port.turns.forget(self)
         self._port.gone(self)
 
     def data_received(self, data: bytes) -> None:
-        self._port.turns.heard(self, self._transport)
+        self._port.turns.said(self, self._transport, data)
+
+    def hear(self, data: bytes) -> int:
+        """Drops it."""
+        return len(data)
 
     def read_on(self) -> None:
         """Reads again."""
@@ -148,12 +158,21 @@ class Port(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         addresses: list[dict[str, Any]] = [{"sock": one} for one in handed] or [{"host": host, "port": port}]
         for address in addresses:
-            listening = await loop.create_server(lambda: self, **address, backlog=BACKLOG, start_serving=False)
-            self._listening.append(listening)
+            # asyncio accepts as many in one turn as this says; how many may wait is said behind its back.
+            first = await loop.create_server(lambda: self, **address, backlog=AT_ONCE, start_serving=False)
+            self._listening.append(first)
             try:
-                for accepting in listening.sockets:
+                for accepting in first.sockets:
                     bound_unsent(accepting)
-                await listening.start_serving()
+                await first.start_serving()
+                for accepting in first.sockets:
+                    again = duplicate(accepting)
+                    again.listen(BACKLOG)
+                    if isinstance(loop, asyncio.BaseEventLoop):
+                        again.close()
+                        continue
+                    for same in (again, *[duplicate(accepting) for _ in range(AT_ONCE - 2)]):
+                        self._listening.append(await loop.create_server(lambda: self, sock=same, backlog=BACKLOG))
             except BaseException:
                 self.stop()
                 raise
@@ -276,6 +295,11 @@ class Port(asyncio.Protocol):
     def _cut(self, farewell: Farewell) -> None:
         del self._farewells[farewell]
         farewell.cut()
+
+
+def duplicate(accepting: Any) -> socket.socket:
+    """The same socket once more."""
+    return socket.socket(fileno=os.dup(accepting.fileno()))
 
 
 def bound_unsent(accepting: socket.socket) -> None:

@@ -75,13 +75,12 @@ class AudioConnection(SocketTransport):
         self._on_gone()
         self.listeners.clear()
 
-    def data_received(self, data: bytes) -> None:
+    def hear(self, data: bytes) -> int:
         """Whatever a player says after its request is of no interest; the connection ends behind the song."""
         self._said += len(data)
         if self._said > MOST_SAID and not self._over:
             self.sink.pause_reading()
-        else:
-            super().data_received(data)
+        return len(data)
 
     def read_on(self) -> None:
         if self._said <= MOST_SAID or self._over:

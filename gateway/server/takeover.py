@@ -41,6 +41,8 @@ def take_over(request: web.Request, protocol: asyncio.Protocol) -> tuple[asyncio
         return None
     early = handler._message_tail
     handler._message_tail = b""
+    if isinstance(handler, Caller):
+        early += handler.turns.forget(handler)
     handler.transport = None
     if isinstance(handler, Caller) and isinstance(protocol, SocketTransport):
         protocol.claim, handler.claim = handler.claim, None

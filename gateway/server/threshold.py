@@ -70,19 +70,22 @@ class Threshold(asyncio.Protocol):
             self._go_on(b"")
 
     def data_received(self, data: bytes) -> None:
+        self._turns.said(self, self._socket, data)
+
+    def hear(self, data: bytes) -> int:
+        """All of it, which is not much."""
         self._said += data
         try:
             header = read_header(self._said)
         except ProxyHeaderError as error:
             log_event(logger, "proxy.no_header", reason=str(error))
             self.cut()
-            return
+            return len(data)
         if header is not None:
             self._source = header.source
             rest, self._said = self._said[header.size :], b""
             self._go_on(rest)
-        else:
-            self._turns.heard(self, self._socket)
+        return len(data)
 
     def read_on(self) -> None:
         """Reads again."""
@@ -90,6 +93,7 @@ class Threshold(asyncio.Protocol):
             self._socket.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._turns.forget(self)
         self._host.lost(self)
 
     # -- inside --------------------------------------------------------------------------------------------------------

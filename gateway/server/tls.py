@@ -68,12 +68,20 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
         self._socket = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        self._turns.said(self, self._socket, data)
+
+    def hear(self, data: bytes) -> int:
+        """All of it: a handshake has its time, and what is above its own turns."""
         self._incoming.write(data)
         if self._protocol is None:
             self._shake_hands()
         else:
             self._read()
-        self._turns.heard(self, self._socket)
+        return len(data)
+
+    def cut(self) -> None:
+        """Closes at once."""
+        self.abort()
 
     def read_on(self) -> None:
         if not (self._deaf or self.is_closing()):
@@ -99,6 +107,7 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
+        self._turns.forget(self)
         if self._protocol is None:
             self._failed(self, None)
         else:

@@ -89,6 +89,7 @@ class SocketTransport(asyncio.Protocol):
         self.listeners: list[Listener] = []
         self.owner: Owner | None = None
         self.claim: Claim | None = None
+        # Those in which its client is heard; without them, at once.
         self.turns: Turns | None = None
         self.sink: asyncio.Transport = NOWHERE
         self.stalled_since: float | None = None
@@ -107,12 +108,18 @@ class SocketTransport(asyncio.Protocol):
         self.sink.set_write_buffer_limits(0, 0)
 
     def data_received(self, data: bytes) -> None:
-        """Whoever has more to do with it calls this last."""
-        if self.turns is not None:
-            self.turns.heard(self, self.sink)
+        """What the client says is heard in its turn."""
+        if self.turns is None:
+            self.hear(data)
+        else:
+            self.turns.said(self, self.sink, data)
+
+    def hear(self, data: bytes) -> int:
+        """Looks at what the client has said; gives how much of it."""
+        raise NotImplementedError
 
     def read_on(self) -> None:
-        """Reads again, after its turn of the loop was over."""
+        """Reads again."""
         if not self.sink.is_closing():
             self.sink.resume_reading()
 
@@ -134,6 +141,8 @@ class SocketTransport(asyncio.Protocol):
         """The socket is gone."""
         self.sink = NOWHERE
         self.writable = False
+        if self.turns is not None:
+            self.turns.forget(self)
         if self.claim is not None:
             self.claim.leave()
         if self.owner is not None:

@@ -23,7 +23,7 @@ from metrics.recorder import Recorder
 # How long a client has to answer our close before the socket is cut.
 CLOSE_SECONDS = 5.0
 # What is read before somebody looks how much it was: 256 KiB of empty pings would be 43,000 frames in one go.
-SLICE_BYTES = 4096
+SLICE_BYTES = 1024
 # Frames may come for so long faster than they should.
 BURST_SECONDS = 10.0
 
@@ -101,9 +101,14 @@ class WebSocketConnection(SocketTransport):
 
     def data_received(self, data: bytes) -> None:
         self.asked_at = None
+        super().data_received(data)
+
+    def hear(self, data: bytes) -> int:
         for at in range(0, len(data), SLICE_BYTES):
             if self._deaf:
-                return
+                break
+            if at and self.turns is not None and self.turns.over:
+                return at
             self._protocol.receive_data(data[at : at + SLICE_BYTES])
             if self._protocol.state is State.OPEN:
                 # A pong goes before the answer to what ended behind its ping; a goodbye goes last.
@@ -112,7 +117,7 @@ class WebSocketConnection(SocketTransport):
                 if isinstance(event, Frame):
                     self._frame(event)
             self._flush()
-        super().data_received(data)
+        return len(data)
 
     def read_on(self) -> None:
         if self.stalled_since is None:

@@ -147,16 +147,29 @@ def half_open(to: Target) -> int:
 
 def slow_heads(to: Target) -> int:
     """Many heads that never end, a header at a time."""
+    return in_turns(to, MOST_OPEN, lambda: _opened(to, b"GET / HTTP/1.1\r\nHost: x\r\n"), b"X-A: b\r\n")
+
+
+def slow_bodies(to: Target) -> int:
+    """Many orders that never end, a few octets at a time."""
+    head = request("POST", "/v1/streams", f"Authorization: Bearer {to.key}", "Content-Type: application/json")
+    return in_turns(to, MOST_OPEN, lambda: _opened(to, head.replace(b"Length: 0", b"Length: 60000")), b'{"inp')
+
+
+def _opened(to: Target, said: bytes) -> socket.socket:
+    line = to.dial()
+    line.sendall(said)
+    return line
+
+
+def in_turns(to: Target, most: int, opened: Callable[[], socket.socket], said: bytes) -> int:
+    """So many connections, each of which says this now and then."""
     with to.held() as lines:
 
         def once() -> int:
-            if len(lines) >= MOST_OPEN:
-                line = lines.popleft()
-            else:
-                line = to.dial()
-                line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            line = lines.popleft() if len(lines) >= most else opened()
             try:
-                line.sendall(b"X-A: b\r\n")
+                line.sendall(said)
             except OSError:
                 line.close()
                 raise
@@ -286,6 +299,11 @@ def sessions(to: Target) -> int:
     return again(to, once)
 
 
+def trickles(to: Target) -> int:
+    """As many sessions as come in, each of which says something small now and then."""
+    return in_turns(to, 900, lambda: session(to), frame(9))
+
+
 def slow_readers(to: Target) -> int:
     """Joins from the start, reads nothing, and stays."""
     with to.held() as lines:
@@ -308,6 +326,7 @@ FLOODS: dict[str, Callable[[Target], int]] = {
         connects,
         half_open,
         slow_heads,
+        slow_bodies,
         requests,
         bad_tickets,
         bad_creates,
@@ -318,6 +337,7 @@ FLOODS: dict[str, Callable[[Target], int]] = {
         messages,
         joins,
         sessions,
+        trickles,
         slow_readers,
     )
 }

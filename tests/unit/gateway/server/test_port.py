@@ -11,6 +11,8 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -18,7 +20,7 @@ from aiohttp import web
 from gateway.server import port as port_module
 from gateway.server.admission import MARGIN
 from gateway.server.callers import Callers
-from gateway.server.port import UNSENT_BYTES, Port, bound_unsent
+from gateway.server.port import AT_ONCE, BACKLOG, UNSENT_BYTES, Port, bound_unsent
 from metrics.recorder import Recorder
 from tests.support.relay import Clock
 from tests.support.server import Room, dial, exchange, soon
@@ -280,3 +282,24 @@ def test_sockets_and_systems_without_the_bound_do_without(monkeypatch: pytest.Mo
         bound_unsent(other)
         monkeypatch.delattr(socket, "TCP_NOTSENT_LOWAT", raising=False)
         bound_unsent(other)
+
+
+async def test_several_are_accepted_in_one_turn_and_very_many_may_wait() -> None:
+    """Else a gateway that has much to do lets in one a turn, or holds everybody up while it lets in all."""
+    async with place() as there:
+        there.room.limit = 1000
+        lines = [socket.create_connection(("127.0.0.1", there.number)) for _ in range(4 * AT_ONCE)]
+        came = [0]
+        async with asyncio.timeout(10):
+            while came[-1] < len(lines):
+                await asyncio.sleep(0)
+                came.append(len(there.callers))
+        steps = [after - before for before, after in pairwise(came)]
+        assert 1 < max(steps) <= AT_ONCE
+        accepting = there.port._listening[0].sockets[0]
+        waiting, most = struct.unpack_from("II", accepting.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 24)
+        assert waiting == 0
+        assert most == min(BACKLOG, int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")))
+        for line in lines:
+            line.close()
+        await soon(lambda: len(there.callers) == 0)
