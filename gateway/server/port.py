@@ -191,7 +191,7 @@ class Port(asyncio.Protocol):
         if self._context is not None and not (self._believed is not None and self._believed(sink)):
             # To shake hands costs a hundred times what it costs to be gone; there is no way to say why before.
             try:
-                self._prefixes.arrive(address_at(sink))
+                self.comes(address_at(sink))
             except LimitError:
                 sink.abort()
                 return
@@ -205,9 +205,9 @@ class Port(asyncio.Protocol):
         address = address_at(transport) if source is None else source.address
         claim: Claim | None = None
         try:
-            # Whoever stood at the threshold of TLS in a name of its own has been counted there.
-            if self._context is None or source is not None:
-                self._prefixes.arrive(address)
+            # Under TLS it was counted before.
+            if self._context is None:
+                self.comes(address)
             if not self._prefixes.proxied(address):
                 claim = self._prefixes.enter(address)
         except LimitError as error:
@@ -229,6 +229,10 @@ class Port(asyncio.Protocol):
         farewell.connection_made(transport)
 
     # -- what a threshold tells ----------------------------------------------------------------------------------------
+
+    def comes(self, address: str | None) -> None:
+        """One more connection from there. Raises LimitError."""
+        self._prefixes.arrive(address)
 
     def came_in(self, threshold: Threshold, transport: asyncio.Transport, source: Source | None) -> None:
         """It has come in."""

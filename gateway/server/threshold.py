@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from gateway.errors import RequestError
+from gateway.errors import LimitError, RequestError
 from gateway.log import event as log_event
 from gateway.server.proxyheader import ProxyHeaderError, Source, read_header
 from gateway.server.tls import TlsConnection
@@ -23,7 +23,11 @@ NO_TLS = RequestError("bad_protocol", "This port speaks TLS: use https:// or wss
 
 
 class Host(Protocol):
-    """Who is told what becomes of it; one call of the three, but for `lost`, which may follow `turned_away`."""
+    """Who is told what becomes of it: in the end one of the last three, but for `lost`, which may follow the others."""
+
+    def comes(self, address: str) -> None:
+        """Its proxy says who it is, and TLS would begin, which is dear. Raises LimitError."""
+        ...
 
     def came_in(self, threshold: "Threshold", transport: asyncio.Transport, source: Source | None) -> None:
         """It has come in by this transport, on behalf of `source` if a proxy has said so."""
@@ -104,6 +108,12 @@ class Threshold(asyncio.Protocol):
             self._host.came_in(self, self._socket, self._source)
             below = self._socket.get_protocol()
         else:
+            if self._source is not None:
+                try:
+                    self._host.comes(self._source.address)
+                except LimitError:
+                    self.cut()
+                    return
             below = TlsConnection(self._context, self._established, self._failed, self._turns)
             self._socket.set_protocol(below)
             below.connection_made(self._socket)

@@ -12,8 +12,12 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.typing import Data
 
 from gateway.bench import stage as staged
 from gateway.bench.audience import order
@@ -22,7 +26,8 @@ from gateway.config.schema import Tenant
 from gateway.config.secret import key_hash
 from gateway.config.server import Server
 from tests.house.programs import Program
-from tests.support.floods import FLOODS
+from tests.support.certificates import Authority
+from tests.support.floods import FLOODS, TLS_FLOODS
 from tests.support.gateway import KEY, bench, hear, say, talk
 
 BLOCKING = pytest.mark.blocking("the gateway and the crowd are processes of their own; the bench looks at their files")
@@ -90,6 +95,23 @@ class Scene:
         assert growth < MOST_GROWTH, name
 
 
+class Watched:
+    """A session, and the longest that nothing came after something had, in seconds."""
+
+    def __init__(self, line: ClientConnection) -> None:
+        self._line = line
+        self._last: float | None = None
+        self.longest = 0.0
+
+    async def recv(self) -> Data:
+        data = await self._line.recv()
+        now = time.monotonic()
+        if self._last is not None:
+            self.longest = max(self.longest, now - self._last)
+        self._last = now
+        return data
+
+
 @asynccontextmanager
 async def scene(listeners: int, seconds: float) -> AsyncIterator[Scene]:
     async with stage() as where:
@@ -147,6 +169,38 @@ async def test_a_flood_in_passing(name: str) -> None:
         registry = gateway.gateway.recorder.registry
         assert int(program.stdout) > 0
         assert (registry.get_sample_value("wavegate_refusals_total", {"reason": reason}) or 0) > 0
+
+
+@BLOCKING
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("hellos", 0.7), *[pytest.param(name, 8.0, marks=pytest.mark.nightly) for name in TLS_FLOODS]],
+)
+async def test_a_flood_of_handshakes(name: str, seconds: float, tmp_path: Path) -> None:
+    """Listeners under TLS, in this process as the gateway is, hear their song to the end, and never wait for long."""
+    authority = Authority(tmp_path)
+    server = Server(port=0, internal_port=0, trusted_proxies=[PROXY], proxy_protocol=True, **authority.issue().config())
+    async with bench(server=server, tenants=TENANTS) as gateway, AsyncExitStack() as stack:
+        order = {"input": {"prompt": f"[[scale seconds={seconds + 2} speed=1]] a scale among handshakes"}}
+        async with gateway.http.post(f"{gateway.url}/v1/streams", json=order, ssl=authority.trusted) as answer:
+            song = await answer.json()
+        lines = [await stack.enter_async_context(talk(gateway, ssl=authority.trusted)) for _ in range(20)]
+        for line in lines:
+            await say(line, type="stream.attach", stream_id=song["id"])
+        number = gateway.url.rpartition(":")[2]
+        arguments = (name, number, str(seconds), FLOODER, song["id"], PREAMBLE.format(number=1))
+        program = await Program.start(sys.executable, "-m", "tests.support.floods", *arguments)
+        try:
+            watched = [Watched(line) for line in lines]
+            heard = await asyncio.gather(*[hear(cast("ClientConnection", line)) for line in watched])
+            assert await program.ends() == 0, program.said
+        finally:
+            await program.stop()
+        longest = max(line.longest for line in watched)
+        logger.warning("%-13s %9.0f sent/s  longest silence %.3f s", name, int(program.stdout) / seconds, longest)
+        for one in heard:
+            assert hashlib.sha256(one.audio).hexdigest() == one.named("stream.completed")["sha256"]
+        assert longest < MOST_LAG + CHUNK_SECONDS
 
 
 @BLOCKING

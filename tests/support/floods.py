@@ -9,6 +9,7 @@ end in time whatever the other side does. It must not judge what becomes of it.
 import base64
 import itertools
 import socket
+import ssl
 import sys
 import time
 from collections import deque
@@ -179,6 +180,36 @@ def in_turns(to: Target, most: int, opened: Callable[[], socket.socket], said: b
         return again(to, once)
 
 
+def hellos(to: Target) -> int:
+    """Shakes hands under TLS, and goes."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def once() -> int:
+        with closing(to.dial()) as line, closing(context.wrap_socket(line, server_hostname="127.0.0.1")):
+            return 1
+
+    return again(to, once)
+
+
+def half_hellos(to: Target) -> int:
+    """Begins with TLS, says no more, and stays."""
+    context = ssl.create_default_context()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1").do_handshake()
+    hello = outgoing.read()
+    with to.held() as lines:
+
+        def once() -> int:
+            if len(lines) >= MOST_OPEN:
+                lines.popleft().close()
+            lines.append(_opened(to, hello))
+            return 1
+
+        return again(to, once)
+
+
 # -- requests ----------------------------------------------------------------------------------------------------------
 
 
@@ -341,13 +372,15 @@ FLOODS: dict[str, Callable[[Target], int]] = {
         slow_readers,
     )
 }
+# Where the port has TLS.
+TLS_FLOODS: dict[str, Callable[[Target], int]] = {one.__name__: one for one in (hellos, half_hellos)}
 
 
 def main(name: str, port: str, seconds: str, key: str, stream: str, preamble: str = "") -> None:
     begins = preamble.encode() + b"\r\n" if preamble else b""
     target = Target(int(port), time.monotonic() + float(seconds), key, stream, begins)
     with suppress(KeyboardInterrupt):
-        print(FLOODS[name](target), flush=True)
+        print((FLOODS | TLS_FLOODS)[name](target), flush=True)
 
 
 if __name__ == "__main__":

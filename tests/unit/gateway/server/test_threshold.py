@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
+from gateway.errors import LimitError
 from gateway.server import port as port_module
 from gateway.server.admission import MARGIN
 from gateway.server.callers import Callers
 from gateway.server.forwarding import Forwarding
 from gateway.server.port import Port
+from gateway.server.prefixes import Prefixes
 from metrics.recorder import Recorder
 from tests.support.certificates import Authority
 from tests.support.relay import Clock
@@ -39,6 +41,14 @@ async def cut(reader: asyncio.StreamReader) -> bool:
         return await asyncio.wait_for(reader.read(), 20) == b""
     except ConnectionError:
         return True
+
+
+def hello(context: ssl.SSLContext) -> bytes:
+    """The first that a client of TLS says."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1").do_handshake()
+    return outgoing.read()
 
 
 @dataclass
@@ -164,6 +174,30 @@ async def test_who_does_not_come_in_in_time_is_cut(authority: Authority) -> None
         for reader, _ in (silent, middle, header):
             assert await cut(reader)
     assert there.recorder.registry.get_sample_value("wavegate_refusals_total", {"reason": "late"}) == 3
+
+
+@pytest.mark.parametrize("proxies", [None, "127.0.0.1"])
+async def test_who_comes_too_often_is_cut_before_a_handshake(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, proxies: str | None
+) -> None:
+    """In its own name or in a proxy's words; another address is let in meanwhile, and a plain refusal costs nothing."""
+    asked: list[str | None] = []
+
+    def arrive(self: Prefixes, address: str | None) -> None:
+        asked.append(address)
+        if len(asked) > 1 and address != "203.0.113.8":
+            raise LimitError("rate_exceeded", "Too many connections come from this address.")
+
+    monkeypatch.setattr(Prefixes, "arrive", arrive)
+    before = PROXY if proxies else b""
+    async with place(authority, proxies=proxies) as there:
+        assert b" by https" in await there.ask(before, tls=True)
+        async with dial(there.number) as (reader, writer):
+            writer.write(before + hello(there.trusted))
+            assert await cut(reader), "without a word of TLS"
+        if proxies:
+            assert b" by https" in await there.ask(before.replace(b"0.113.7", b"0.113.8"), tls=True)
+        await soon(lambda: there.port.at_threshold == 0)
 
 
 async def test_where_there_is_no_room_they_hear_it_under_tls(authority: Authority) -> None:
