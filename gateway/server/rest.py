@@ -65,6 +65,9 @@ async def whole_body(request: web.Request, seconds: float) -> bytes:
         # A few KB could be made to stand for gigabytes.
         raise RequestError("unsupported_media_type", "Send the body as it is, without a Content-Encoding.")
     try:
+        if request.transport is None:
+            # Gone before its request had its turn: to aiohttp it is a fault to wait for what such a one says.
+            raise ConnectionResetError
         async with asyncio.timeout(seconds):
             return await request.read()
     except ConnectionError:
