@@ -174,8 +174,12 @@ async def test_reasons_of_its_own_outlast_a_turn(
 
 async def test_the_http_servers_own_reasons_outlast_a_turn() -> None:
     """A body that nobody takes is not read any further."""
+
+    async def never(request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
+        pytest.fail(f"{request.path} is asked")
+
     wire, callers = Wire(), Callers(10.0, Recorder(), Clock())
-    caller = Caller(aiohttp.web.Server(lambda _: pytest.fail("nothing is asked")), callers)  # type: ignore[arg-type]
+    caller = Caller(aiohttp.web.Server(never), callers)
     caller.connection_made(wire)
     caller.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
     for hold, go_on in (
