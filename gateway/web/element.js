@@ -14,7 +14,6 @@ export class ElementSink extends MediaSink {
   #from;
   #own = null; // the object url of the whole song
   #held = null; // the timer, while the start is held back
-  #rate = 1; // what the pace was before
 
   /** `open()` resolves with the address of the song at the gateway, or null when this browser may not have one. */
   constructor(track, { audio, reports, open, from = null }) {
@@ -57,12 +56,9 @@ export class ElementSink extends MediaSink {
     return this.#own !== null || this.#track.ended || Number.isFinite(this.audio.duration);
   }
 
-  // At the pace 0, for a pause would ask for another gesture.
   #hold() {
-    if (this.#held !== null || this.audio.playbackRate === 0) return;
-    this.#held = 0;
-    this.#rate = this.audio.playbackRate;
-    this.audio.playbackRate = 0;
+    this.#held ??= 0;
+    this.standStill();
   }
 
   #release() {
@@ -73,7 +69,7 @@ export class ElementSink extends MediaSink {
     if (this.#held === null) return;
     clearTimeout(this.#held);
     this.#held = null;
-    this.audio.playbackRate = this.#rate;
+    this.goOn();
   }
 
   #waits() {

@@ -6,7 +6,7 @@
  */
 
 const PLENTY = 0.5; // seconds in stock with which it begins at once
-const HEAD_START = 0.22; // seconds from the first piece on: the next one may be late by as much
+const HEAD_START = 0.26; // seconds from the first piece on: the next one may be late by as much
 const USUAL = 0.1; // seconds that pieces are late on a good line: an encoder that has just begun needs as much
 const THIN = 0.08; // seconds left when a piece came: the next one may come too late
 const FAIR = 0.25; // seconds left that have to be there each time,

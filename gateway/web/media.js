@@ -8,6 +8,8 @@ const SLOW = 0.97; // of the song's pace, where the stock is thin
 const graphs = new WeakMap(); // element -> {context, node}
 
 export class MediaSink {
+  #pace = null; // what it is to go on at, while it stands still
+
   /** `reports`: {onchange(event), onstall(), onfail(problem)}. */
   constructor(audio, reports) {
     this.audio = audio;
@@ -61,6 +63,19 @@ export class MediaSink {
     this.audio.pause();
   }
 
+  /** Ready to sound, and silent: at the pace 0, for a pause would ask for another gesture. */
+  standStill() {
+    if (this.#pace !== null || this.audio.playbackRate === 0) return;
+    this.#pace = this.audio.playbackRate;
+    this.audio.playbackRate = 0;
+  }
+
+  /** At the pace it had. */
+  goOn() {
+    if (this.#pace !== null && this.audio.playbackRate === 0) this.audio.playbackRate = this.#pace;
+    this.#pace = null;
+  }
+
   /** Called when the track has grown, or has ended. */
   pump() {}
 
@@ -95,6 +110,7 @@ export class MediaSink {
   /** Lets the element go. One that was made for the song alone takes its Web Audio with it. */
   close(last = false) {
     this.stop.abort();
+    this.goOn();
     this.audio.pause();
     this.audio.removeAttribute('src');
     this.audio.load();

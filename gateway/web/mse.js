@@ -25,6 +25,7 @@ export class MseSink extends MediaSink {
   #from; // a second of the song from which on is to be appended, as soon as it is there
   #landing = 0; // where the playhead is to be put once something was appended
   #holding = true;
+  #ready = null; // the second of the song from which on the element has it, and stands still until there is enough
 
   /** Takes the element over at once, inside the click. `enough(seconds, held)` tells whether it may begin with these. */
   constructor(track, { audio, reports, enough, from = null }) {
@@ -63,16 +64,32 @@ export class MseSink extends MediaSink {
       this.#landing = this.#from;
       this.#from = this.#end = null;
     }
-    if (this.#cursor < frames.length) {
-      if (this.#holding && !ended && !this.#enough(end - frames[this.#cursor].start, HELD_BACK[nameOf(format.mime)])) return;
-      this.#holding = false;
-      this.#append();
-    } else if (ended && this.#source.readyState === 'open') this.#source.endOfStream();
+    const due = frames[this.#cursor];
+    if (this.#holding && (due || this.#ready !== null)) {
+      const start = this.#ready ?? due.start;
+      if (ended || this.#enough(end - start, HELD_BACK[nameOf(format.mime)])) this.#begin();
+      else if (this.audio.played.length) return;
+      else this.#getReady(start);
+    }
+    if (due) this.#append();
+    else if (ended && this.#source.readyState === 'open') this.#source.endOfStream();
   }
 
   close(last) {
     super.close(last);
     URL.revokeObjectURL(this.#url);
+  }
+
+  // Before the very first sound the element has what there is: to open a decoder and a device takes it up to 0.1 s.
+  #getReady(start) {
+    this.#ready = start;
+    this.standStill();
+  }
+
+  #begin() {
+    this.#holding = false;
+    this.#ready = null;
+    this.goOn();
   }
 
   #open() {
