@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from tests.house.blocking import blocking_calls_fail
 from tests.house.coverage_floors import Judge
+from tests.house.dealing import dealt
 from tests.house.leaks import leaked_sockets, leaked_tasks, leaked_threads
 from tests.house.parts import Parts
 from tests.house.programs import Program
@@ -37,6 +38,8 @@ HERE = Path(__file__).parent
 ON_EVERY_LOOP = tuple(HERE / folder for folder in ("unit/gateway/server", "contract"))
 AS_SHIPPED = HERE / "integration"
 AS_SHIPPED_BY_DAY = HERE / "contract"
+# Whose tests wait for songs, browsers and servers.
+SLOW = tuple(HERE / folder for folder in ("integration", "browser", "bench"))
 PARTS = pytest.StashKey[Parts]()
 # Examples of a property that does not say itself how many it wants: by day, and where coverage is judged.
 EXAMPLES, NIGHTLY_EXAMPLES = 40, 200
@@ -78,6 +81,12 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # In a worker of pytest-xdist; all of them see the same order.
+    if shares := getattr(config, "workerinput", {}).get("workercount"):
+        items[:] = dealt(items, shares, lambda item: item.path, SLOW)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
