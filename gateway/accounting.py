@@ -36,13 +36,18 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A generation that somebody wants to start. `estimate_seconds` replaces what the ledger has learned."""
+    """A generation that somebody wants to start. `estimate_seconds` replaces what the ledger has learned.
+
+    One that is `whole` cannot be ended early: it gets all the seconds that it is taken for, or none, and what others
+    took, who may have wanted short ones for that, is no measure.
+    """
 
     stream_id: StreamId
     principal: Principal
     model: str
     once: Once | None = None
     estimate_seconds: float | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,15 @@ StreamId = NewType("StreamId", str)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: a tenant, and by which of its keys (`key_id` is safe to log, the key is not), or a guest of it."""
+    """Who is asking: a tenant, and by which of its keys (`key_id` is safe to log, the key is not), or a guest of it.
+
+    A guest's ticket was `minted_by` a key of the tenant, where that is known.
+    """
 
     tenant: TenantId
     key_id: str
     guest: bool = False
+    minted_by: str | None = None
 
 
 class Mode(StrEnum):
@@ -127,7 +131,7 @@ class SpeechRequest:
     @property
     def estimate_seconds(self) -> float:
         """How long it takes to say: Chinese has some four characters a second, other languages more."""
-        return max(1.0, len(self.input.text) / SLOWEST_SPEECH)
+        return max(1.0, len(self.input.text) / SLOWEST_SPEECH / min(1.0, self.input.rate or 1.0))
 
 
 GenerationRequest = SongRequest | SpeechRequest
@@ -170,6 +174,16 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Billed:
+    """What the provider has billed by now, said before its last word: all of a song that comes as one file, and of
+    speech the characters so far. None is what it does not say.
+    """
+
+    seconds: float | None = None
+    characters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """The generation waits for its turn: it is number `position` from 1, and starts in about `eta_seconds` if known."""
 
@@ -184,7 +198,7 @@ class TriedAgain:
     attempt: int
 
 
-SourceEvent = Accepted | AudioDelta | Finished | Queued | TriedAgain
+SourceEvent = Accepted | AudioDelta | Billed | Finished | Queued | TriedAgain
 
 
 # -- what a listener hears -------------------------------------------------------------------------------------------

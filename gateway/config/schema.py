@@ -83,7 +83,8 @@ class Upstream(Section, frozen=True):
     retry_seconds: Annotated[Seconds, "The last of these tries begins within this time of the first."] = 60.0
     circuit_failures: Annotated[
         AtLeastOne,
-        "Failures of the provider in a row after which it is given a pause, and new generations are refused.",
+        "Failures of the provider in a row after which it is given a pause, and new generations are refused. Songs "
+        "without any sound, which a text may be chosen for, count for their tenant alone.",
     ] = 5
     circuit_seconds: Annotated[Seconds, "How long that pause is; then one generation tries whether it is over."] = 15.0
     connect_timeout: Annotated[Seconds, "Until the connection to the provider stands."] = 5.0
@@ -103,7 +104,9 @@ class Upstream(Section, frozen=True):
         AtLeastOne, "Largest single event the provider may send; more ends the generation with an error."
     ] = 16777216
     audio_hosts: Annotated[
-        list[str], "Hosts that result urls may point to; nothing is ever fetched from anywhere else."
+        list[str],
+        "Hosts that result urls may point to; nothing is ever fetched from anywhere else. Names that a * stands for "
+        "have to lead to public addresses: write out those of your own network.",
     ] = field(default_factory=lambda: ["*.aliyuncs.com"])
 
 
@@ -137,7 +140,9 @@ class Transcode(Section, frozen=True):
         "Processes that encode; 0 encodes in threads of the gateway. null is one less than there are processors.",
     ] = None
     max_encodings: Annotated[
-        AtLeastOne, "Formats that may be in the making at once in each of them; more are refused for the moment."
+        AtLeastOne,
+        "Formats that may be in the making at once in each of them; more are refused for the moment. A tenant that has "
+        "half of all leaves the last fifth to others.",
     ] = 50
     max_formats: Annotated[
         AtLeastOne, "Formats of one stream at once, beside the provider's own; then the oldest that nobody hears goes."
@@ -146,7 +151,10 @@ class Transcode(Section, frozen=True):
         Seconds, "A format that is not whole and that nobody hears is given up after this time."
     ] = 10.0
     clip_workers: Annotated[AtLeastOne, "Processes that cut clips."] = 1
-    max_clips: Annotated[AtLeastOne, "Clips that may wait or be cut at once; more are refused for the moment."] = 8
+    max_clips: Annotated[
+        AtLeastOne,
+        "Clips that may wait or be cut at once, half of them for one tenant; more are refused for the moment.",
+    ] = 8
     max_clip_seconds: Annotated[Seconds, "Longest clip."] = 600.0
 
 
@@ -201,7 +209,9 @@ class Quota(Section, frozen=True):
         dict[str, Price], "What models cost, by name, for the ledger's `cost`: fun-music-v1: {per_second: 0.002}."
     ] = field(default_factory=dict)
     estimate_seconds: Annotated[
-        Seconds, "What is reserved for a song of a model of which nobody has had one yet; later what theirs took."
+        Seconds,
+        "What is reserved for a song of a model of which nobody has had one yet, later what theirs took; for a song in "
+        "mode file, which cannot be ended early, always this, or it is refused.",
     ] = 240.0
     minimum_seconds: Annotated[
         Seconds,

@@ -80,13 +80,7 @@ class ClipPool:
         `unsupported_format` for the wish; ServiceError `overloaded` without room, or without a clip in time,
         `transcoding_failed` for a song that cannot be read, `going_away` at the end.
         """
-        try:
-            edit.check(self._longest)
-            check(form, wish)
-        except (ClipError, UnsupportedFormat) as mistake:
-            raise _refusal(mistake.field, str(mistake), form=isinstance(mistake, UnsupportedFormat)) from None
-        if self._places >= self._most:
-            raise ServiceError("overloaded", "Too many clips are being cut; try again soon.", retry_after=RETRY_AFTER)
+        self.check(edit, form, wish)
         self._places += 1
         try:
             async with asyncio.timeout(self._timeout):
@@ -103,6 +97,16 @@ class ClipPool:
             event(logger, "clip.failed", format=form.name, reason=answer.message)
             raise ServiceError("transcoding_failed", "This song cannot be cut.")
         raise _refusal(answer.field, answer.message, form=answer.problem == "format")
+
+    def check(self, edit: Edit, form: Format, wish: Wish) -> None:
+        """Whether this can be cut of some song, and now. Raises as `cut` does."""
+        try:
+            edit.check(self._longest)
+            check(form, wish)
+        except (ClipError, UnsupportedFormat) as mistake:
+            raise _refusal(mistake.field, str(mistake), form=isinstance(mistake, UnsupportedFormat)) from None
+        if self._places >= self._most:
+            raise ServiceError("overloaded", "Too many clips are being cut; try again soon.", retry_after=RETRY_AFTER)
 
     async def _answered(self, order: Order, song: bytes) -> tuple[Answer, bytes]:
         async with self._room:

@@ -5,7 +5,6 @@ while the JSON is parsed, with no copy in between. The inverse, which the simula
 that the two cannot drift apart. It must not know HTTP, the key, or how a call is written: each family's file does.
 """
 
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
+from gateway.model import Accepted, AudioDelta, Billed, Finished, SourceEvent
 from gateway.protocol.dashscope_errors import classify, error_from_body, find_error
 from gateway.protocol.family import LastWord
 from gateway.protocol.sse import SseEvent
@@ -57,6 +56,9 @@ class _Answer(msgspec.Struct):
 
 _answers = msgspec.json.Decoder(_Answer)
 _NOTHING: Mapping[str, Any] = {}
+# No generation has so many seconds, characters or samples a second. What is told beyond it, NaN too, is not a number,
+# and no bill: no ledger could take it, and none would be asked to for ever.
+_MOST = 10_000_000
 
 
 # -- what the gateway says and hears ---------------------------------------------------------------------------------
@@ -73,6 +75,7 @@ class GenerationDecoder:
         self.finished = False
         self._simulated = simulated
         self._accepted = False
+        self._characters: int | None = None
 
     def feed(self, event: SseEvent) -> list[SourceEvent]:
         """What this event says; nothing for events of other kinds, or after the last. Raises UpstreamError."""
@@ -95,6 +98,10 @@ class GenerationDecoder:
         output = answer.output
         if output is None:
             return events
+        characters = _whole(answer.usage.characters) if answer.usage is not None else None
+        if characters is not None and characters != self._characters and output.finish_reason != "stop":
+            self._characters = characters
+            events.append(Billed(characters=characters))
         if output.audio is not None and output.audio.data:
             events.append(AudioDelta(output.audio.data))
         if output.finish_reason == "stop":
@@ -159,7 +166,7 @@ def _number(value: _Number) -> float | None:
         number = float(value) if value is not None else None
     except (ValueError, OverflowError):
         return None
-    return number if number is not None and math.isfinite(number) and number >= 0 else None
+    return number if number is not None and 0 <= number <= _MOST else None
 
 
 def _whole(value: _Number) -> int | None:

@@ -127,6 +127,9 @@ class Authenticate(Struct, frozen=True, tag="session.authenticate", kw_only=True
     ticket: str | None = None
     ref: str | int | None = None
 
+    def __repr__(self) -> str:
+        return f"Authenticate(ref={self.ref!r})"  # what opens a door does not belong into a log
+
 
 ClientMessage = StreamCreate | StreamAttach | StreamDetach | StreamCancel | Ping | Authenticate
 

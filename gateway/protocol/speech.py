@@ -18,6 +18,7 @@ from gateway.protocol.limits import HAN
 _VOICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.\-]{0,127}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 _han = re.compile(f"[{HAN}]")
+_said = re.compile(r"[^\W_]")
 _MAX_INSTRUCTION = 1600
 
 
@@ -65,7 +66,8 @@ def billed_characters(text: str) -> int:
 def check(request: SpeechRequest, *, characters: int, formats: tuple[str, ...]) -> list[str]:
     """No warnings; raises RequestError `invalid_input` for a field that the provider would refuse."""
     given = request.input
-    if not given.text.strip():
+    # Of nothing but marks the provider makes a file without sound, and bills them.
+    if not _said.search(given.text):
         raise _wrong("text", "There is nothing to say. Give input.text.")
     if len(given.text) > characters:
         raise _wrong("text", f"The text has {len(given.text)} characters; {request.model} takes {characters} at most.")

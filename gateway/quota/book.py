@@ -58,7 +58,7 @@ class Book:
         wanted = self._estimate(store, reservation)
         limits = self._limits_of(tenant)
         standing = self._standing(store, tenant, limits, now, now)
-        minimum = entries.milliseconds(self._rules.minimum_seconds)
+        minimum = wanted if reservation.whole else entries.milliseconds(self._rules.minimum_seconds)
         granted = policy.admit(limits, standing, wanted, minimum, now)
         entry = entries.opened(reservation, granted, int(self._rules.lease_seconds * SECOND), now)
         remembered = None
@@ -178,6 +178,8 @@ class Book:
     def _estimate(self, store: Store, reservation: Reservation) -> int:
         if reservation.estimate_seconds is not None:
             return entries.milliseconds(reservation.estimate_seconds)
+        if reservation.whole:
+            return entries.milliseconds(self._rules.default_estimate_seconds)
         durations = store.durations(reservation.principal.tenant, reservation.model) or store.durations(
             None, reservation.model
         )

@@ -106,7 +106,10 @@ class RedisLedger:
 
     async def reserve(self, reservation: Reservation) -> Grant:
         rules, principal, once = self._rules, reservation.principal, reservation.once
-        estimate = reservation.estimate_seconds
+        estimate, minimum = reservation.estimate_seconds, milliseconds(rules.minimum_seconds)
+        if reservation.whole:
+            estimate = rules.default_estimate_seconds if estimate is None else estimate
+            minimum = milliseconds(estimate)
         limits = self._limits_of(principal.tenant)
         self._doubtful.pop(reservation.stream_id, None)
         try:
@@ -115,7 +118,7 @@ class RedisLedger:
                 *(reservation.stream_id, principal.tenant, principal.key_id, reservation.model),
                 "" if estimate is None else milliseconds(estimate),
                 milliseconds(rules.default_estimate_seconds),
-                milliseconds(rules.minimum_seconds),
+                minimum,
                 int(rules.lease_seconds * SECOND),
                 *self._once(once),
                 *_numbers(limits),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from gateway.log import event
+from gateway.quota.sqlite_schema import make
 
 logger = logging.getLogger("wavegate.ledger")
 
@@ -62,6 +63,7 @@ def put_back(connection: sqlite3.Connection, path: str) -> None:
     """Writes all that the connection has into a file of this name, if there is none. Raises OSError, sqlite3.Error."""
     copy = f"{path}-{os.getpid()}"
     try:
+        make(copy)
         with closing(sqlite3.connect(copy)) as file:
             connection.backup(file)
         if os.path.exists(path):

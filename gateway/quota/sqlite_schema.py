@@ -6,10 +6,11 @@ the process by any signal; the death of the machine may cost the last moments, n
 It must not know what the rows mean.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 _OPEN = "status IN ('queued', 'running')"
@@ -63,8 +64,16 @@ class NewerVersion(sqlite3.DatabaseError):
     """The file was written by a newer version of this program."""
 
 
+def make(path: str) -> None:
+    """An empty file for its owner alone, if there is none of that name: those that SQLite makes are for everybody."""
+    # Why there can be none SQLite tells better.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
 def connect(path: str, busy_seconds: float) -> sqlite3.Connection:
     """A connection for writing, to a file that has the tables. Raises sqlite3.Error within about twice the time."""
+    make(path)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
     try:
         # Two processes that open a new file at once meet here, where SQLite waits for no one.

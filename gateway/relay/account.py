@@ -16,6 +16,7 @@ from gateway.accounting import Settlement
 from gateway.errors import LimitError
 from gateway.log import event
 from gateway.model import StreamId
+from gateway.relay.order import Allowance
 from gateway.relay.ports import Ledger
 
 logger = logging.getLogger("wavegate.account")
@@ -33,20 +34,30 @@ MORE_SECONDS = 30.0
 
 
 class Account:
-    """Of one generation, with `granted` seconds reserved.
+    """Of one generation, with `granted` seconds reserved, of which an `allowance` may permit fewer.
 
     `unsettled` is a bill that the ledger has not taken yet; `cost` is what it came to, once it has.
 
     When the budget ends the song stops, or fades out over its last `fade_seconds`.
     """
 
-    def __init__(self, ledger: Ledger, stream_id: StreamId, granted: float, fade_seconds: float = 0.0) -> None:
-        self.granted = granted
+    def __init__(
+        self,
+        ledger: Ledger,
+        stream_id: StreamId,
+        granted: float,
+        fade_seconds: float = 0.0,
+        allowance: Allowance | None = None,
+    ) -> None:
+        self.granted = granted if allowance is None else min(granted, allowance.taken)
+        # What the ledger has reserved beyond that: where more is permitted later, it comes first.
+        self._spare = granted - self.granted
         self.unsettled: Settlement | None = None
         self.cost: float | None = None
         self._ledger = ledger
         self._id = stream_id
         self._fade_seconds = fade_seconds
+        self._allowance = allowance
         self._ended: LimitError | None = None
         self._beginning: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -93,7 +104,7 @@ class Account:
     async def _ask_for_more(self) -> None:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                self.granted += await self._ledger.extend(self._id, MORE_SECONDS)
+                self.granted += await self._more()
         except LimitError as refusal:
             self._ended = refusal
         except Exception:
@@ -101,6 +112,27 @@ class Account:
             self._again_at = asyncio.get_running_loop().time() + AGAIN_SECONDS
         finally:
             self._asking = None
+
+    def lift(self) -> None:
+        """Somebody else wants it who is bound by the tenant's budget alone."""
+        if self._allowance is not None:
+            self._allowance = self._ended = None
+
+    async def _more(self) -> float:
+        """How many seconds more there are. Raises LimitError when none are."""
+        more = await self._allowed()
+        if self._spare > 0:
+            there = min(more, self._spare)
+            self._spare -= there
+            return there
+        return await self._ledger.extend(self._id, more)
+
+    async def _allowed(self) -> float:
+        """How much more may be asked for. Raises LimitError."""
+        if self._allowance is None:
+            return MORE_SECONDS
+        aside = self._allowance.taken - self.granted
+        return aside if aside > 0 else await self._allowance.more(MORE_SECONDS)
 
     def _beside(self, work: Coroutine[Any, Any, None], what: str) -> "asyncio.Task[None]":
         return asyncio.get_running_loop().create_task(work, name=f"{what} of {self._id}")

@@ -46,6 +46,8 @@ class Audiences:
         self._visits: dict[Listener, Visit] = {}
         # Tenants that have had all the bytes of their day, and what they hear of it.
         self._spent: dict[TenantId, LimitError] = {}
+        # Those that something was given to since the last look: who has gone again by then was sent bytes all the same.
+        self._given: set[TenantId] = set()
 
     @contextmanager
     def place(self, tenant: TenantId) -> Iterator[Place]:
@@ -63,14 +65,19 @@ class Audiences:
 
     def check(self, tenant: TenantId) -> None:
         """Whether there may be one more. Raises LimitError."""
-        if (spent := self._spent.get(tenant)) is not None:
-            self._instruments.recorder.quota_rejected(tenant, "egress")
-            raise spent
+        self.check_bytes(tenant)
         limit = self._limits_of(tenant).listeners
         if limit and len(self._all.get(tenant, ())) + self._elsewhere(tenant) >= limit:
             self._instruments.recorder.quota_rejected(tenant, "listeners")
             sentence = f"All {limit} listeners of this tenant are in use."
             raise LimitError("concurrency_exceeded", sentence, retry_after=RETRY_SECONDS)
+
+    def check_bytes(self, tenant: TenantId) -> None:
+        """Whether something may be sent to whoever is no listener: a small part, a clip. Raises LimitError."""
+        if (spent := self._spent.get(tenant)) is not None:
+            self._instruments.recorder.quota_rejected(tenant, "egress")
+            raise spent
+        self._given.add(tenant)
 
     @property
     def sizes(self) -> dict[TenantId, int]:
@@ -107,9 +114,14 @@ class Audiences:
 
         Raises what the ledger does.
         """
-        for tenant in {*self._all, *self._spent}:
+        for tenant in {*self._all, *self._spent, *self._given}:
             limit = self._limits_of(tenant).egress_bytes_per_day
-            budget = (await self._ledger.remaining(tenant)).egress_bytes_per_day if limit else None
+            self._given.discard(tenant)
+            try:
+                budget = (await self._ledger.remaining(tenant)).egress_bytes_per_day if limit else None
+            except BaseException:
+                self._given.add(tenant)
+                raise
             if budget is None or budget.used < limit:
                 self._spent.pop(tenant, None)
                 continue

@@ -51,11 +51,15 @@ class Books:
                 await asyncio.gather(*[account.settle_again() for account in self.owing])
                 self.owing = [account for account in self.owing if account.unsettled is not None]
 
+    def note(self, stream: AnyStream) -> None:
+        """What listeners took of it since the last time, to be told with the next; also before it is kept no more."""
+        if (took := stream.traffic()) is not None:
+            self._untold[stream.id] = took + self._untold.get(stream.id)
+
     async def count(self) -> None:
         """Tells the ledger what listeners took since the last time, and has it look for leases that have ended."""
         for stream in self._streams.values():
-            if (took := stream.traffic()) is not None:
-                self._untold[stream.id] = took + self._untold.get(stream.id)
+            self.note(stream)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 if self._untold:

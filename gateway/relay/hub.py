@@ -19,7 +19,7 @@ from gateway.config.schema import Limits, Relay, Transcode
 from gateway.errors import LimitError, ServiceError, WavegateError
 from gateway.log import Words
 from gateway.log import event as log_event
-from gateway.model import RenditionId, StreamId, TenantId
+from gateway.model import Mode, RenditionId, StreamId, TenantId
 from gateway.relay.account import Account
 from gateway.relay.audiences import Audiences, Place
 from gateway.relay.books import Books
@@ -33,6 +33,7 @@ from gateway.relay.order import Order, RepeatedOrderError
 from gateway.relay.ports import Cluster, Encodings, Ledger, ListenerTransport, Source, Traces
 from gateway.relay.renditions import Workshop
 from gateway.relay.replica import AnyStream, Replica
+from gateway.relay.shares import Shares
 from gateway.relay.since import Since, locate
 from gateway.relay.songs import Songs
 from gateway.relay.stream import Stream
@@ -69,7 +70,7 @@ class Hub:
         self.config = config
         self._source = source
         self._ledger = ledger
-        self._encodings = encodings
+        self._shares = Shares(encodings)
         self._transcode = transcode
         self._recorder = recorder
         self._fade_seconds = fade_seconds
@@ -150,8 +151,10 @@ class Hub:
         self._check_open()
         tenant, request = order.tenant, order.request
         rendition = self._new_rendition()
+        # A file comes when all of it is made, and is billed then.
+        whole = request.mode is Mode.FILE
         reservation = Reservation(
-            rendition.stream_id, order.principal, request.model, order.once, request.estimate_seconds
+            rendition.stream_id, order.principal, request.model, order.once, request.estimate_seconds, whole
         )
         try:
             grant = await self._ledger.reserve(reservation)
@@ -169,8 +172,8 @@ class Hub:
         except ServiceError:
             await self._ledger.withdraw(rendition.stream_id)
             raise
-        account = Account(self._ledger, rendition.stream_id, grant.seconds, self._fade_seconds)
-        workshop, long = self._workshop(rendition.stream_id), self.config.silence_seconds
+        account = Account(self._ledger, rendition.stream_id, grant.seconds, self._fade_seconds, order.allowance)
+        workshop, long = self._workshop(rendition.stream_id, tenant), self.config.silence_seconds
         stream = Stream(rendition, order, account, self._instruments, workshop, silence_seconds=long)
         self._streams[stream.id] = stream
         self._songs.note(stream)
@@ -204,9 +207,9 @@ class Hub:
         stream_id = stream_id or StreamId(f"st_{self._random_bits(128):032x}")
         return RenditionId(stream_id, number=self._random_bits(32), epoch=self._random_bits(31))
 
-    def _workshop(self, stream_id: StreamId) -> Workshop:
+    def _workshop(self, stream_id: StreamId, tenant: TenantId) -> Workshop:
         return Workshop(
-            self._encodings,
+            self._shares.of(tenant),
             self._instruments,
             lambda: self._new_rendition(stream_id),
             self.config.max_stream_bytes,
@@ -278,6 +281,10 @@ class Hub:
         """Whether the tenant may have one more. Raises LimitError."""
         self._audiences.check(tenant)
 
+    def check_bytes(self, tenant: TenantId) -> None:
+        """Whether the tenant's may be sent more today, who are no listeners. Raises LimitError."""
+        self._audiences.check_bytes(tenant)
+
     def place(self, tenant: TenantId) -> AbstractContextManager[Place]:
         """Holds a listener's place while a song is bought for it. Raises LimitError, before anything is spent."""
         return self._audiences.place(tenant)
@@ -330,6 +337,7 @@ class Hub:
             if idle or (ended and (expired or kept > self.config.retain_bytes)):
                 kept -= stream.retained_bytes if stream.status.final else 0
                 del self._streams[stream.id]
+                self._books.note(stream)
                 if owned(stream):
                     gone.append(stream.id)
                 if isinstance(stream, Stream) and stream.account.unsettled is not None:

@@ -14,6 +14,7 @@ from gateway.log import event as log_event
 from gateway.model import (
     Accepted,
     AudioDelta,
+    Finished,
     GenerationRequest,
     Queued,
     SongRequest,
@@ -108,7 +109,7 @@ class Journal:
             log_event(logger, "stream.accepted", stream_id=self._id, queue_seconds=round(self._waited, 3))
         elif isinstance(event, TriedAgain):
             self._tries, self._queued = event.attempt, None
-        else:
+        elif isinstance(event, Finished):
             self._last = self._time()
 
     def joined(self, listeners: int) -> None:

@@ -75,7 +75,7 @@ class Neighbours:
         instruments: Instruments,
         live_lag: float,
         *,
-        workshop: Callable[[StreamId], Workshop],
+        workshop: Callable[[StreamId, TenantId], Workshop],
         share: Callable[[letters.Sharing], Awaitable[StreamId | None]],
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
         crowds: Callable[[], dict[TenantId, int]],
@@ -125,7 +125,7 @@ class Neighbours:
         if isinstance(known, Replica):
             known.learn(facts)
             return known
-        replica = self._streams[stream_id] = Replica(node, facts, self, self._workshop(stream_id))
+        replica = self._streams[stream_id] = Replica(node, facts, self, self._workshop(stream_id, tenant))
         return replica
 
     async def _refresh(self, replica: Replica) -> bool:
@@ -163,7 +163,8 @@ class Neighbours:
         # What a node has left behind may be with several.
         found = {facts.id: facts for answer in answers for facts in answer}
         mine = {stream_id for stream_id, stream in self._streams.items() if owned(stream)}
-        return [Replica("", facts, self, self._workshop(facts.id)) for facts in found.values() if facts.id not in mine]
+        others = [facts for facts in found.values() if facts.id not in mine]
+        return [Replica("", facts, self, self._workshop(facts.id, facts.tenant)) for facts in others]
 
     async def _listed(self, node: str, body: bytes) -> Sequence[letters.Facts]:
         try:

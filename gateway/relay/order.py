@@ -5,6 +5,7 @@ It must not know the door it came through.
 """
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.accounting import Once
 from gateway.errors import RequestError
@@ -20,11 +21,24 @@ class RepeatedOrderError(RequestError):
         self.stream_id = stream_id
 
 
+class Allowance(Protocol):
+    """What somebody may spend who orders on the tenant's account: no more is made for them, whatever that has left."""
+
+    @property
+    def taken(self) -> float:
+        """Seconds that are set aside for this order."""
+        ...
+
+    async def more(self, seconds: float) -> float:
+        """Sets aside up to so many more and gives how many. Raises LimitError when none are left."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """`share` takes the tenant's own stream of this very song where there is one; `grace` is how many seconds it goes
     on when everybody has left, None to its end; `once` makes it the same order as the one before that had it;
-    `warnings` are for the buyer.
+    `warnings` are for the buyer; an `allowance` ends the song as the tenant's budget does.
     """
 
     principal: Principal
@@ -33,6 +47,7 @@ class Order:
     grace: float | None = None
     once: Once | None = None
     warnings: list[str] = field(default_factory=list)
+    allowance: Allowance | None = None
 
     @property
     def tenant(self) -> TenantId:

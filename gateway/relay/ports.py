@@ -107,6 +107,11 @@ class Span(Protocol):
 class Encodings(Protocol):
     """Where formats are made."""
 
+    @property
+    def room(self) -> int | None:
+        """How many encodes there may be at once; None if there is no such number."""
+        ...
+
     def open(self, spec: EncoderSpec, sink: "EncodingSink", resume: Resume | None = None) -> "Encoding":
         """An encode, from its first byte or taken up again. Raises ServiceError `transcoding_full` without room."""
         ...

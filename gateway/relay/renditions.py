@@ -22,6 +22,7 @@ from gateway.relay.past import Past
 from gateway.relay.ports import Encodings
 from gateway.relay.track import Track
 from gateway.relay.wishes import Wished, serves
+from transcode.formats import Format
 from transcode.spec import EncoderSpec, resolve
 
 
@@ -95,6 +96,11 @@ class Renditions:
     def egress(self) -> int:
         """Bytes of audio that listeners were sent, in all formats."""
         return self._egress + sum(channel.egress for channel in self)
+
+    def sent(self, form: Format, size: int) -> None:
+        """So many bytes of it went out as a file of their own, which no channel counts."""
+        self._egress += size
+        self._workshop.instruments.recorder.written("http", form.codec, 1, size)
 
     async def finished(self) -> None:
         """Until everything that somebody hears has come to its end."""

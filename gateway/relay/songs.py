@@ -16,6 +16,7 @@ from gateway.relay.letters import Sharing, sharing
 from gateway.relay.neighbours import Neighbours, owned
 from gateway.relay.order import Order
 from gateway.relay.replica import AnyStream
+from gateway.relay.stream import Stream
 
 logger = logging.getLogger("wavegate.songs")
 
@@ -48,6 +49,9 @@ class Songs:
         """A stream of this song, and whether it was there already. Raises what `buy` does."""
         song = (order.tenant, order.request)
         if (known := await self._being_made(song, order.grace)) is not None:
+            if order.allowance is None and isinstance(known, Stream):
+                # Whoever began it may have had little to spend: it is not to end early for those who have more.
+                known.account.lift()
             return known, True
         ordering = self._ordering[song] = asyncio.get_running_loop().create_future()
         try:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.accounting import Settlement, Traffic
+from gateway.accounting import Traffic
 from gateway.errors import RequestError, ServiceError, UpstreamError, WavegateError
 from gateway.log import event as log_event
 from gateway.model import (
@@ -30,6 +30,7 @@ from gateway.protocol.frames import text_message
 from gateway.relay.account import Account
 from gateway.relay.attention import Attention
 from gateway.relay.channel import Channel
+from gateway.relay.charge import Charge
 from gateway.relay.instruments import Instruments
 from gateway.relay.journal import Ending, Journal
 from gateway.relay.order import Order
@@ -107,7 +108,7 @@ class Stream:
         self._rendition = NativeRendition(self.native, instruments.now)
         self.silence = Silence(self.id, request.model, silence_seconds, instruments)
         self._ending: WavegateError | None = None
-        self._finished: Finished | None = None
+        self._charge = Charge(request)
         self._task: asyncio.Task[None] | None = None
         self._announced: tuple[int, object] = (0, None)
         self._count_again = 0.0
@@ -309,7 +310,7 @@ class Stream:
                 self._take(event)
                 if isinstance(event, Accepted):
                     await self.account.begin(event.request_id)
-                elif not self.account.covers(self.received_seconds):
+                elif not self._charge.paid and not self.account.covers(self.received_seconds):
                     await self.account.cover(self.received_seconds)
                     if (fade := self.account.fade) is not None:
                         self._rendition.fade_out(*fade)
@@ -319,6 +320,7 @@ class Stream:
 
     def _take(self, event: SourceEvent) -> None:
         self._journal.saw(event)
+        self._charge.saw(event)
         if isinstance(event, AudioDelta):
             self._recorder.upstream_received(len(event.data))
             self._rendition.feed(event.data)
@@ -332,30 +334,24 @@ class Stream:
             self.simulated = event.simulated
         elif isinstance(event, TriedAgain):
             self.tries = event.attempt
-        else:
-            self._finished = event
-            if event.lyrics:
-                self.lyrics = event.lyrics
-                self.titles.settle(title_of(event.lyrics, self.title))
+        elif isinstance(event, Finished) and event.lyrics:
+            self.lyrics = event.lyrics
+            self.titles.settle(title_of(event.lyrics, self.title))
 
     async def _end(self, error: WavegateError | None) -> None:
         """One place where the bill is settled and everybody is told, whatever ended the stream."""
         if error is not None:
             self._give_the_rest()
         self._count_sound()
-        if error is None and self._finished is not None and self._finished.billed_seconds is not None:
-            seconds = self._finished.billed_seconds
-        else:
-            seconds = self.received_seconds
         self.error = error
-        characters = self._finished.billed_characters if self._finished is not None else None
-        self.bill = Bill(seconds, settled=False, characters=characters)
         self.status = status_of(error)
+        settlement = self._charge.settlement(self.status, self.received_seconds)
+        billed = settlement.billed_seconds if error is None else None
+        seconds = settlement.received_seconds if billed is None else billed
+        self.bill = Bill(seconds, settled=False, characters=settlement.characters)
         self.finished_at = self._instruments.time()
         self.silence.end()
         try:
-            billed = self._finished.billed_seconds if self._finished is not None else None
-            settlement = Settlement(self.status, self.received_seconds, billed, characters)
             if await self.account.settle(settlement):
                 self.bill = replace(self.bill, settled=True)
         finally:

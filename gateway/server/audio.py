@@ -83,7 +83,9 @@ class AudioDoor:
             offer = offered(request.headers, stream, channel, since)
         except UnsatisfiableRangeError as error:
             raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{error.total}"}) from None
-        if not small(offer):
+        if small(offer):
+            self._hub.check_bytes(stream.tenant)
+        else:
             self._hub.check_listeners(stream.tenant)
         return offer
 

@@ -1,10 +1,11 @@
 """Buying for a visitor: what a ticket may spend is taken before the order, and settled when the song has its bill.
 
-Invariant: an order that is refused costs the ticket nothing; one that was made is settled once, by a task that the
-gateway owns. It must not know sockets, nor how a bill comes about.
+Invariant: an order that is refused costs the ticket nothing; one that was made ends with what its ticket may buy, and
+is settled once, by a task that the gateway owns. It must not know sockets, nor how a bill comes about.
 """
 
 import asyncio
+from dataclasses import replace
 
 from gateway.errors import WavegateError
 from gateway.relay.hub import Hub
@@ -22,7 +23,7 @@ async def bought(
     """
     purchase = await visitor.buy(order.request.estimate_seconds or estimate)
     try:
-        stream, shared = await hub.order(order)
+        stream, shared = await hub.order(replace(order, allowance=purchase) if purchase.bounded else order)
     except WavegateError:
         await purchase.undo()
         raise

@@ -110,6 +110,8 @@ class SpeechDoor:
         order = replace(order, once=once_of(request.headers.getall(HEADER, []), said, visitor))
         with self._hub.place(tenant) as place:
             stream, there = await self._ordered(request, order, visitor, name_of(visitor, said))
+            # It buys nothing, but is heard once more: of a ticket that costs a use, as it does at …/audio.EXT.
+            await visitor.enter()
             # What OpenAI's libraries show as the id of a request finds its stream here.
             always = {STREAM_HEADER: stream.id, "X-Request-Id": stream.id, MODEL_HEADER: stream.request.model}
             if there and stream.error is not None:

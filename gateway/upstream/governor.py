@@ -35,11 +35,12 @@ _FAILURES = frozenset(
         "upstream_failed",
         "upstream_protocol",
         "upstream_interrupted",
-        "upstream_empty",
         "upstream_unavailable",
         "upstream_timeout",
     }
 )
+# The provider is alive, and what it made of this text has no sound in it: it pauses whoever wrote it, and nobody else.
+_OF_A_TEXT = frozenset({"upstream_empty"})
 # Said by the provider, but also by this side before anything was sent: no news of the provider's health.
 _NO_NEWS = frozenset({"upstream_refused"})
 
@@ -71,11 +72,9 @@ class Governor:
         self._weight = weight
         self._account: Account = LocalAccount(config, now=now) if account is None else account
         self._account.bind(self._admit, self._head)
-        self._breaker = CircuitBreaker(
-            failures=config.circuit_failures,
-            open_seconds=config.circuit_seconds,
-            probe_seconds=config.first_event_timeout,
-        )
+        self._breaker = self._new_breaker()
+        # Of tenants whose last songs were empty.
+        self._own: dict[TenantId, CircuitBreaker] = {}
         self._queue: FairQueue[TenantId, Turn] = FairQueue(weight)
         # Who holds a permit, and since when.
         self._live: dict[Turn, tuple[Permit, float]] = {}
@@ -83,6 +82,14 @@ class Governor:
         self._usual_seconds: float | None = None
         self._announcing = False
         self.measure()
+
+    def _new_breaker(self) -> CircuitBreaker:
+        config = self._config
+        return CircuitBreaker(
+            failures=config.circuit_failures,
+            open_seconds=config.circuit_seconds,
+            probe_seconds=config.first_event_timeout,
+        )
 
     @property
     def used(self) -> int:
@@ -128,6 +135,13 @@ class Governor:
                 "The provider has failed several times in a row and is given a pause. Try again later.",
                 retry_after=self._breaker.wait(now),
             )
+        own = self._own.get(turn.tenant)
+        if not turn.again and own is not None and own.state(now) is Circuit.OPEN:
+            raise UpstreamError(
+                "upstream_unavailable",
+                "The last songs of this tenant came without any sound, one after another: try again later.",
+                retry_after=own.wait(now),
+            )
         config = self._config
         if len(self._queue) >= config.max_queue or self._queue.waiting(turn.tenant) >= config.max_queue_per_tenant:
             raise self.busy("Too many generations are waiting for the provider already. Try again later.")
@@ -153,6 +167,7 @@ class Governor:
 
     def heard(self, turn: Turn) -> None:
         """The provider has begun to sing: it has room for this one, and is alive."""
+        self._own.pop(turn.tenant, None)
         self._account.heard()
         if turn is self._probe:
             self._probe = None
@@ -170,6 +185,8 @@ class Governor:
             return
         if turn is self._probe:
             self._probe = None
+        if error.code in _OF_A_TEXT:
+            self._own.setdefault(turn.tenant, self._new_breaker()).failed(now)
         if error.code in _FAILURES:
             self._breaker.failed(now)
         else:

@@ -108,6 +108,28 @@ async def test_seconds(make: Ledgers, clock: Time, name: str, ends: datetime) ->
     assert await ledger.reserve(order(5)) == Grant(stream(5), 200.0)
 
 
+async def test_what_cannot_be_ended_early_gets_all_or_nothing(make: Ledgers) -> None:
+    """A file: taken for as long as a song of which nobody knows, whatever short ones were made to teach otherwise."""
+    ledger = await make(some(audio_seconds_per_day=415))
+    for number in range(1, 4):
+        await ledger.reserve(order(number))
+        await ledger.settle(stream(number), completed(1.0))
+    assert await ledger.reserve(order(4)) == Grant(stream(4), 1.0)
+    assert await ledger.reserve(order(5, whole=True)) == Grant(stream(5), 200.0)
+    assert await ledger.reserve(order(6, whole=True, estimate_seconds=150.0)) == Grant(stream(6), 150.0)
+    for more in ({}, {"estimate_seconds": 62.0}):
+        with pytest.raises(LimitError):
+            await ledger.reserve(order(7, whole=True, **more))
+    assert await ledger.reserve(order(8, estimate_seconds=62.0)) == Grant(stream(8), 61.0, partial=True)
+
+
+async def test_a_file_may_use_a_limit_that_is_smaller(make: Ledgers) -> None:
+    """If nothing of it is used yet: a limit below what songs are taken for is no trap either."""
+    ledger = await make(some(audio_seconds_per_day=50))
+    assert await ledger.reserve(order(1, whole=True)) == Grant(stream(1), 50.0, partial=True)
+    assert (await refused(ledger, 2))[0] == "quota_exceeded"
+
+
 async def test_a_small_limit_can_be_used(make: Ledgers) -> None:
     """A limit below the minimum is no trap: it can be spent, and then it is spent."""
     ledger = await make(some(audio_seconds_per_day=5))

@@ -7,7 +7,7 @@ each built once. It must not know who makes them.
 import dataclasses
 
 from gateway import model
-from gateway.model import Chunk, Flag, Kind, Position, RenditionId, Status, StreamId
+from gateway.model import Chunk, Flag, Kind, Mode, Position, RenditionId, SpeechInput, SpeechRequest, Status, StreamId
 
 RENDITION = RenditionId(StreamId("st_1"), number=7, epoch=3)
 
@@ -69,3 +69,13 @@ def test_chunks_are_themselves() -> None:
 
 def bytes_of(chunk: Chunk) -> bytes:
     return chunk.payload
+
+
+def test_how_long_speech_is_taken_for() -> None:
+    """By its text, and longer where it is said slowly; what is said quickly is taken for as long as ever."""
+
+    def seconds(text: str, rate: float | None) -> float:
+        return SpeechRequest("m", Mode.STREAM, SpeechInput(text, "v", rate=rate)).estimate_seconds
+
+    assert [seconds("x" * 40, rate) for rate in (None, 1.0, 0.5, 2.0)] == [10.0, 10.0, 20.0, 10.0]
+    assert seconds("x", None) == 1.0

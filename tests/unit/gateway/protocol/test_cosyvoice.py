@@ -9,7 +9,7 @@ import json
 import pytest
 
 from gateway.errors import RequestError
-from gateway.model import Accepted, AudioDelta, Finished, Mode, SpeechInput, SpeechRequest
+from gateway.model import Accepted, AudioDelta, Billed, Finished, Mode, SpeechInput, SpeechRequest
 from gateway.protocol.cosyvoice import FAMILY, MAX_CHARACTERS
 from gateway.protocol.dashscope import GenerationDecoder
 from gateway.protocol.family import LastWord, Made
@@ -35,7 +35,9 @@ def test_its_events_are_sound_and_a_bill_in_characters() -> None:
     said = [event for data in EVENTS for event in decoder.feed(SseEvent("1", "result", data, 200, ()))]
     assert said == [
         Accepted("r"),
+        Billed(characters=1),
         AudioDelta(b"hello"),
+        Billed(characters=9),
         Finished(None, url="http://host/a.mp3", billed_characters=9),
     ]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
+from gateway.model import Accepted, AudioDelta, Billed, Finished, SourceEvent
 from gateway.protocol.dashscope import GenerationDecoder, decode_whole, delta_payload, error_payload
 from gateway.protocol.sse import SseEvent
 from tests.support.wire import stop_payload, whole_payload
@@ -58,6 +58,19 @@ def test_a_generation_is_accepted_sounds_and_finishes() -> None:
     ]
 
 
+def test_characters_are_told_as_they_are_billed() -> None:
+    """Those of interim events, when their number is another; those of the last one stand in the last word."""
+    interim, stop = json.loads(INTERIM), json.loads(STOP)
+    said = [feed_of | {"usage": {"characters": number}} for feed_of in (interim,) for number in (0, 12, 12, "20")]
+    events = feed(*[sse(json.dumps(one)) for one in said], sse(json.dumps(stop | {"usage": {"characters": 30}})))
+    assert [event for event in events if not isinstance(event, AudioDelta)][1:-1] == [
+        Billed(characters=12),
+        Billed(characters=20),
+    ]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].billed_characters == 30
+
+
 def test_the_decoder_knows_the_request_and_whether_it_is_over() -> None:
     """`request_id` is known from the first event on, `finished` at the last, and nothing is heard after it."""
     decoder = GenerationDecoder(simulated=True)
@@ -89,6 +102,7 @@ def test_only_stop_is_the_end(reason: str) -> None:
         ("200", "12.5", Finished(12.5, 48000, 2, "[verse]\nla", END.url)),
         ("200", "0", Finished(0.0, 48000, 2, "[verse]\nla", END.url)),
         ("200", "-1", Finished(None, 48000, 2, "[verse]\nla", END.url)),
+        ("200", "10000001", Finished(None, 48000, 2, "[verse]\nla", END.url)),
         ("200", '"NaN"', Finished(None, 48000, 2, "[verse]\nla", END.url)),
         ("200", '"inf"', Finished(None, 48000, 2, "[verse]\nla", END.url)),
         ("200", "1" + "0" * 400, Finished(None, 48000, 2, "[verse]\nla", END.url)),

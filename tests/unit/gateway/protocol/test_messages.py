@@ -226,3 +226,8 @@ def test_a_wrong_body_is_told_by_its_path(body: bytes, code: str, param: str | N
         decode_create(body)
     assert (refusal.value.code, refusal.value.param) == (code, param)
     assert SECRET not in refusal.value.message
+
+
+def test_a_credential_does_not_show_itself() -> None:
+    """In a log or a debugger: the message is named, and what opens a door is not in it."""
+    assert repr(Authenticate(key="topsecret", ticket="topsecret", ref="r")) == "Authenticate(ref='r')"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import RequestError
-from gateway.model import AudioDelta, Mode, SpeechInput, SpeechRequest
+from gateway.model import AudioDelta, Billed, Mode, SpeechInput, SpeechRequest
 from gateway.protocol.dashscope import GenerationDecoder
 from gateway.protocol.family import LastWord, Made
 from gateway.protocol.qwen_tts import FAMILY, INSTRUCTED
@@ -49,7 +49,10 @@ def test_its_events_are_read() -> None:
         b'"choices":null,"audio":{"data":"aGVsbG8=","url":"","id":"audio_r","expires_at":1}},'
         b'"usage":{"input_tokens":0,"output_tokens":0,"characters":195}}'
     )
-    assert GenerationDecoder().feed(SseEvent("1", "result", data, 200, ()))[1:] == [AudioDelta(b"hello")]
+    assert GenerationDecoder().feed(SseEvent("1", "result", data, 200, ()))[1:] == [
+        Billed(characters=195),
+        AudioDelta(b"hello"),
+    ]
 
 
 @pytest.mark.parametrize("first", [b"\0\1" * 2400, b"R1" * 2400])

@@ -50,6 +50,7 @@ def test_what_the_provider_takes_is_let_through(changes: dict[str, object]) -> N
     ("changes", "param"),
     [
         ({"text": " \n"}, "text"),
+        ({"text": "... __ 。！😀"}, "text"),
         ({"text": "x" * 21}, "text"),
         ({"voice": ""}, "voice"),
         ({"voice": "x" * 129}, "voice"),

@@ -4,7 +4,9 @@ Invariant under test: a migration is made wholly or not at all, once, and never 
 It must not know what rows mean.
 """
 
+import os
 import sqlite3
+import stat
 import threading
 from contextlib import closing, nullcontext
 from dataclasses import fields
@@ -19,6 +21,7 @@ from gateway.quota.sqlite_schema import (
     NewerVersion,
     connect,
     connect_reading,
+    make,
     migrate,
     patiently,
 )
@@ -44,6 +47,22 @@ def test_a_new_file(tmp_path: Path) -> None:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
         assert version(path) == len(MIGRATIONS)
+
+
+def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """What others may read of one that is there already is its owner's to say; what SQLite puts beside is alike."""
+    before = os.umask(0o022)
+    try:
+        old = tmp_path / "old.db"
+        old.touch(0o640)
+        with closing(connect(str(tmp_path / "new.db"), 1.0)), closing(connect(str(old), 1.0)):
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert {mode for name, mode in modes.items() if name.startswith("new.db")} == {0o600}
+    assert modes["old.db"] == 0o640
+    make(str(tmp_path / "nowhere" / "new.db"))
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_an_old_file_is_brought_up(tmp_path: Path) -> None:

@@ -47,6 +47,59 @@ async def test_a_budget_is_used_up_to_its_end() -> None:
         assert ended.value.code == "quota_exceeded"
 
 
+class Purse:
+    """An allowance of which `left` is not set aside yet."""
+
+    def __init__(self, taken: float, left: float) -> None:
+        self.taken = taken
+        self.left = left
+
+    async def more(self, seconds: float) -> float:
+        given = min(seconds, self.left)
+        if not given:
+            raise LimitError("quota_exceeded", "Nothing is left.")
+        self.left -= given
+        self.taken += given
+        return given
+
+
+async def test_an_allowance_ends_a_song_before_the_budget_does() -> None:
+    """Fewer seconds are granted than the ledger has reserved, if fewer are set aside; then what is left of them."""
+    ledger, purse = ScriptedLedger(60.0, 1000.0), Purse(20.0, 5.0)
+    account = Account(ledger, ID, 60.0, allowance=purse)
+    assert account.granted == 20.0
+    await account.cover(15.0)
+    assert (account.granted, ledger.budget) == (25.0, 1000.0), "what is reserved already is not reserved again"
+    await account.cover(24.0)
+    with pytest.raises(LimitError) as ended:
+        await account.cover(25.0)
+    assert ended.value.code == "quota_exceeded"
+
+
+async def test_an_allowance_is_lifted_for_who_has_more() -> None:
+    """Also when it is used up already; the tenant's own budget holds on, and there may have been no allowance."""
+    account = Account(ScriptedLedger(60.0, 1000.0), ID, 60.0, allowance=Purse(20.0, 0.0))
+    await account.cover(15.0)
+    account.lift()
+    await account.cover(20.0)
+    assert account.granted == 50.0
+    account, _ = opened(budget=0.0)
+    await account.cover(59.0)
+    account.lift()
+    with pytest.raises(LimitError):
+        await account.cover(60.0)
+
+
+async def test_what_is_set_aside_is_used_before_more_is_taken() -> None:
+    """Of a song that others were shorter than."""
+    purse = Purse(45.0, 100.0)
+    account = Account(ScriptedLedger(30.0, 1000.0), ID, 30.0, allowance=purse)
+    await account.cover(25.0)
+    assert (account.granted, purse.left) == (45.0, 100.0)
+    await account.cover(40.0)
+    assert (account.granted, purse.left) == (75.0, 70.0)
+
+
 async def test_where_to_fade_out_is_known_when_there_will_be_no_more() -> None:
     """And not before; nowhere for a song that just stops."""
     account, _ = opened(budget=0.0, fade_seconds=3.0)

@@ -128,3 +128,28 @@ async def test_a_limit_that_is_lifted_holds_at_once() -> None:
     house.limits = Limits(egress_bytes_per_day=1000)
     with pytest.raises(ServiceError):
         await house.audiences.look()
+
+
+async def test_who_has_gone_again_was_sent_bytes_all_the_same() -> None:
+    """Between two looks a whole song can be fetched: its bytes are found out though nobody is there any more."""
+    house = House(egress_bytes_per_day=1000)
+    house.audiences.leave(TENANT, house.come())
+    house.sent(1000.0)
+    house.ledger.fault = ServiceError("ledger_unavailable", "Away.")
+    with pytest.raises(ServiceError):
+        await house.audiences.look()
+    house.ledger.fault = None
+    await house.audiences.look()
+    assert refused(house).code == "quota_exceeded"
+
+
+async def test_small_parts_are_bytes_too() -> None:
+    """Whoever is no listener is looked at, and refused, like those who are."""
+    house = House(egress_bytes_per_day=1000, listeners=1)
+    house.come()
+    house.audiences.check_bytes(TENANT)
+    house.sent(1000.0)
+    await house.audiences.look()
+    with pytest.raises(LimitError):
+        house.audiences.check_bytes(TENANT)
+    assert house.rejected("egress") == 1

@@ -96,3 +96,18 @@ async def test_a_bill_that_was_not_taken_is_offered_again(put_forward: Callable[
         house.now.at += 1.0
         await turn(house, put_forward)
         assert stream.account.unsettled is None
+
+
+async def test_what_was_taken_last_is_told_of_a_stream_that_is_kept_no_more() -> None:
+    """A part of it may go out, and the stream with it, before anybody has counted."""
+    house = House(AudioDelta(SONG), Finished(0.5), config=Relay(retain_seconds=1.0))
+    async with house.hub:
+        stream = await house.finish()
+        tally = stream.native.tally("http")
+        tally.chunks, tally.size = 1, 500
+        stream.native.flush_tallies()
+        house.time.at += 10.0
+        house.hub.forget()
+        assert not list(house.hub.streams)
+        await house.hub._books.count()
+        assert house.ledger.traffic == [Traffic(stream.id, 0.0, 500)]

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import ServiceError, UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, SourceEvent, Status
+from gateway.model import Accepted, AudioDelta, Billed, Finished, SourceEvent, Status
 from gateway.relay.order import Order
 from gateway.relay.rendition import NativeRendition
 from gateway.relay.stream import Stream
@@ -186,6 +186,16 @@ async def test_cancelling_while_it_runs(tasks: asyncio.TaskGroup) -> None:
     await within(scene.stream.wait())
     scene.ended(Status.CANCELLED, "cancelled", seconds=20 * FRAME_SECONDS)
     assert scene.pipe.heard == SONG
+
+
+async def test_cancelling_what_is_paid_already(tasks: asyncio.TaskGroup) -> None:
+    """A file whose bill came before its sound is charged as a whole, however little of it was waited for."""
+    scene = Scene(Billed(200.0), AudioDelta(SONG), asyncio.Event()).start(tasks)
+    await until(lambda: scene.stream.native.end > 0)
+    scene.stream.cancel()
+    await within(scene.stream.wait())
+    assert (scene.stream.status, scene.stream.bill.seconds) == (Status.CANCELLED, 200.0)
+    assert scene.stream.received_seconds == pytest.approx(20 * FRAME_SECONDS)
 
 
 async def test_the_first_cancel_counts(tasks: asyncio.TaskGroup) -> None:

@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.relay.order import Order
+from gateway.relay.stream import Stream
 from gateway.server.clip import ClipDoor
 from tests.support.relay import BUYER, TENANT, ScriptedSource, mp3_frames, song, wav, within
 from tests.support.scissors import Scissors
@@ -34,6 +35,7 @@ class Place:
     http: aiohttp.ClientSession
     scissors: Scissors
     path: str
+    stream: Stream
 
     async def get(self, query: str) -> tuple[int, dict[str, str], bytes]:
         async with self.http.get(self.path + query) as response:
@@ -47,11 +49,14 @@ class Place:
 
 @asynccontextmanager
 async def place(
-    *steps: SourceEvent | Exception | asyncio.Event, form: str = "mp3", refusal: ServiceError | None = None
+    *steps: SourceEvent | Exception | asyncio.Event,
+    form: str = "mp3",
+    refusal: ServiceError | None = None,
+    places: int = 2,
 ) -> AsyncIterator[Place]:
     async with services(ScriptedSource(*steps)) as room:
         scissors = Scissors(refusal)
-        door = ClipDoor(scissors)
+        door = ClipDoor(scissors, places)
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await door.handle(request, await room.hub.find(TENANT, request.match_info["id"]))
@@ -63,7 +68,7 @@ async def place(
         elif steps[0] is not steps[-1]:
             await soon(lambda: stream.native.end > 0)
         async with served(route) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-            yield Place(http, scissors, f"/v1/streams/{stream.id}/")
+            yield Place(http, scissors, f"/v1/streams/{stream.id}/", stream)
 
 
 async def test_a_clip_is_a_file_of_its_own() -> None:
@@ -149,3 +154,34 @@ async def test_who_only_looks_sets_nobody_to_work() -> None:
     async with place(*WHOLE) as there, there.http.head(there.path + "clip.flac") as response:
         assert (response.status, response.headers["Content-Type"]) == (200, "audio/flac")
         assert there.scissors.orders == []
+
+
+async def test_no_tenant_has_all_places_for_itself() -> None:
+    """Half of them; whoever is past that is refused before its song is put together, and a place comes back."""
+    async with place(*WHOLE, places=4) as there:
+        held = there.scissors.hold = asyncio.Event()
+        asked = [asyncio.create_task(there.get("clip.mp3")) for _ in range(2)]
+        await soon(lambda: len(there.scissors.orders) == 2)
+        assert await there.error("clip.mp3") == (429, "concurrency_exceeded", None)
+        held.set()
+        assert [(await one)[0] for one in asked] == [200, 200]
+        assert (await there.get("clip.mp3"))[0] == 200
+        assert len(there.scissors.orders) == 3
+
+
+async def test_what_is_refused_at_once_puts_no_song_together() -> None:
+    """Whether by what it asks for, or for want of room: a flood of those costs no copies."""
+    async with place(*WHOLE) as there:
+        there.scissors.full = ServiceError("overloaded", "Too many.", retry_after=5.0)
+        assert await there.error("clip.mp3") == (503, "overloaded", None)
+        assert there.scissors.orders == []
+
+
+async def test_a_clip_counts_as_sent() -> None:
+    """Its bytes are the stream's, as if they had been listened to."""
+    async with place(*WHOLE) as there:
+        _, _, body = await there.get("clip.wav")
+        assert there.stream.renditions.egress == len(body)
+        took = there.stream.traffic()
+        assert took is not None
+        assert took.egress_bytes == len(body)

@@ -79,3 +79,32 @@ async def test_a_song_that_is_there_already_costs_no_seconds() -> None:
         assert shared
         assert second is first
         assert await left(visitor, 300.0)
+
+
+@pytest.mark.parametrize(("ceiling", "seconds"), [(6, 5.8), (7, 7.0), (1, 1.0), (None, 24.0), (100, 24.0)])
+async def test_a_song_ends_with_what_its_ticket_may_buy(ceiling: int | None, seconds: float) -> None:
+    """However much longer it is than it was taken for, and however much the tenant has left."""
+    visitor = guest(max_audio_seconds=ceiling)
+    long = [AudioDelta(b"".join(mp3_frames(20))) for _ in range(50)]
+    async with services(ScriptedSource(*long, Finished(24.0))) as room:
+        order = order_of(CreateBody(InputSpec(prompt="A quiet song about the rain")), BUYER, "finish", "fun-music-v1")
+        stream, _ = await bought(visitor, room.hub, room.tasks, order, 1.0)
+        await stream.wait()
+    assert seconds <= stream.audio_seconds < seconds + 0.53, "up to the end of a chunk"
+    assert stream.status.value == ("completed" if seconds == 24.0 else "cancelled")
+    assert stream.error is None or stream.error.code == "quota_exceeded"
+
+
+@pytest.mark.parametrize(("second", "seconds"), [(None, 24.0), (50, 1.9)])
+async def test_a_song_that_is_shared_does_not_end_with_the_smaller_purse(second: int | None, seconds: float) -> None:
+    """Whoever began it had little to spend: for who has the tenant's budget it goes on, for another such guest not."""
+    visitor, more = guest(max_audio_seconds=2), asyncio.Event()
+    pieces = [AudioDelta(b"".join(mp3_frames(20))) for _ in range(50)]
+    async with services(ScriptedSource(pieces[0], more, *pieces[1:], Finished(24.0))) as room:
+        spec = CreateBody(InputSpec(prompt="A quiet song about the rain"), share=True)
+        order = order_of(spec, BUYER, "finish", "fun-music-v1")
+        stream, _ = await bought(visitor, room.hub, room.tasks, order, 1.0)
+        assert await bought(guest(max_audio_seconds=second), room.hub, room.tasks, order, 1.0) == (stream, True)
+        more.set()
+        await stream.wait()
+    assert stream.audio_seconds == pytest.approx(seconds, abs=0.53)

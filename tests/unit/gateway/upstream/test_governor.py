@@ -21,6 +21,7 @@ CIRCUIT_SECONDS = Upstream().circuit_seconds
 
 BUSY = UpstreamError("upstream_busy", "Full.")
 BROKEN = UpstreamError("upstream_failed", "Broken.")
+EMPTY = UpstreamError("upstream_empty", "Nothing to hear.")
 
 
 def admitted(present: list[Guest]) -> list[str]:
@@ -245,6 +246,30 @@ async def test_an_answer_about_the_song_is_no_sign_of_illness(code: str) -> None
             assert guest.turn is not None
             guest.turn.failed(UpstreamError(code, "No."))
         assert of.trouble() is None
+
+
+async def test_songs_without_sound_pause_their_tenant_alone() -> None:
+    """A text can be chosen for it; all others go on, and so does whoever wrote it, after the pause or after a song."""
+    clock = Clock()
+    of = governor(clock, max_concurrency=100)
+    await fail(of, EMPTY, CIRCUIT_FAILURES - 1)
+    async with guests(of, "a", "b") as (mine, other):
+        assert mine.turn is not None
+        assert other.turn is not None
+    await fail(of, EMPTY)
+    assert of.trouble() is None
+    with pytest.raises(UpstreamError, match="without any sound") as caught:
+        await of.admission(TenantId("a")).__aenter__()
+    assert (caught.value.code, caught.value.retry_after) == ("upstream_unavailable", CIRCUIT_SECONDS)
+    async with guests(of, "b") as (other,):
+        assert other.turn is not None
+    clock.at += CIRCUIT_SECONDS
+    async with guests(of, "a") as (mine,):
+        assert mine.turn is not None
+        mine.turn.heard()
+    await fail(of, EMPTY, CIRCUIT_FAILURES - 1)
+    async with guests(of, "a") as (mine,):
+        assert mine.turn is not None
 
 
 async def open_circuit(clock: Clock) -> Governor:
