@@ -8,16 +8,25 @@ import argparse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from gateway import __version__
 from gateway.bench.benches import BENCHES
+from gateway.config.secret import redact
 
 Command = Callable[[argparse.Namespace], int]
 
 
+class _Parser(argparse.ArgumentParser):
+    """A key that was pasted where none belongs is not repeated: what a service is started with ends up in its log."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))
+
+
 def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     """The whole command line; what `commands` has under a command's name becomes `run` of what was typed."""
-    arguments = argparse.ArgumentParser(prog="wavegate", description="Real-time streaming audio relay gateway.")
+    arguments = _Parser(prog="wavegate", description="Real-time streaming audio relay gateway.")
     arguments.add_argument("--version", action="version", version=f"wavegate {__version__}")
     rooms = arguments.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -49,7 +58,9 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     listen = rooms.add_parser("listen", help="create or join a stream, show it and write its audio")
     listen.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
     who = listen.add_mutually_exclusive_group()
-    who.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
+    who.add_argument(
+        "--key", metavar="K", help="tenant key; WAVEGATE_KEY in the environment keeps it out of lists of processes"
+    )
     who.add_argument("--ticket", metavar="T", help="a ticket, in place of a key")
     what = listen.add_mutually_exclusive_group(required=True)
     what.add_argument("--prompt", metavar="P", help="what to sing about")
@@ -70,7 +81,9 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
     ticket = rooms.add_parser("ticket", help="mint a ticket, for a guest who must not hold the key")
     ticket.add_argument("--server", default="http://127.0.0.1:8080", metavar="URL")
-    ticket.add_argument("--key", metavar="K", help="tenant key (or WAVEGATE_KEY in the environment)")
+    ticket.add_argument(
+        "--key", metavar="K", help="tenant key; WAVEGATE_KEY in the environment keeps it out of lists of processes"
+    )
     ticket.add_argument("--stream", metavar="ID", help="the only stream it is good for")
     ticket.add_argument("--ttl", type=int, default=60, metavar="S", help="seconds it is good for (60)")
     ticket.add_argument("--uses", type=int, default=1, metavar="N", help="how often; 0 is until it expires (1)")

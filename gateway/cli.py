@@ -1,7 +1,8 @@
 """The command line: `wavegate COMMAND`.
 
-Invariant: exit code 0 done, 1 failed while running, 2 wrong usage or configuration; a user sees sentences, never a
-traceback. Commands parse, call one thing, and print; what they do lives elsewhere.
+Invariant: exit code 0 done, 1 failed while running, 2 wrong usage or configuration; a user sees sentences, and a
+traceback only of a fault of ours, without a secret. Commands parse, call one thing, and print; what they do lives
+elsewhere.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +26,13 @@ from gateway.config.document import default_yaml
 from gateway.config.kinds import TenantName
 from gateway.config.load import ConfigError, load
 from gateway.config.schema import Config
-from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key
+from gateway.config.secret import Secret, SecretFileError, key_hash, new_tenant_key, redact
 from gateway.errors import StartError
+from gateway.server.secrecy import keep_memory
 
 DONE, FAILED, USAGE = 0, 1, 2
 KEY_VARIABLE = "DASHSCOPE_API_KEY"
+SECRET_VARIABLES = (KEY_VARIABLE, "WAVEGATE_KEY")
 
 NO_KEY = f"""\
 There is no provider key, so there is nothing to serve. Two ways out:
@@ -61,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; a second error while Python closes it would be noise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception:
+        # A fault of ours is told with where it was; what it quotes may be a secret of the configuration.
+        known = [Secret(value) for name in SECRET_VARIABLES if (value := os.environ.get(name))]
+        print(redact(traceback.format_exc(), known), end="", file=sys.stderr)
+        return FAILED
     return code
 
 
@@ -77,6 +86,7 @@ def _run(main_coroutine: Coroutine[Any, Any, int | None]) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    keep_memory()
     flags = {
         "server.host": options.host,
         "server.port": options.port,

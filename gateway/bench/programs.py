@@ -15,6 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from gateway.bench.benches import BenchError
+from gateway.server.secrecy import SHOWN
 
 _READY_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -101,7 +102,7 @@ async def program(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=said,
-            env={**os.environ, **(environment or {}), "PYTHONPATH": search},
+            env={**os.environ, SHOWN: "1", **(environment or {}), "PYTHONPATH": search},
             limit=_LINE_MOST,
             preexec_fn=leash(),
         )

@@ -46,6 +46,13 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
+class _Straight(connect):
+    """Follows no redirect: a ticket would go along, to wherever it leads, and in the clear where it began so."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class Connection:
     """Made by `open_connection`. One reader at a time."""
 
@@ -117,7 +124,7 @@ async def open_connection(
         encoded = base64.urlsafe_b64encode(ticket.encode()).decode().rstrip("=")
         subprotocols.append(Subprotocol(f"wavegate.ticket.{encoded}"))
     try:
-        socket = await connect(
+        socket = await _Straight(
             url,
             subprotocols=subprotocols,
             compression=None,

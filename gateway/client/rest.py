@@ -7,7 +7,7 @@ error. It must not know songs or connections.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -31,8 +31,8 @@ class Door:
     """Where REST answers whom: `url` is that of the WebSocket door, with ws:// or wss:// and /v1/ws at its end."""
 
     url: str
-    key: str | None
-    ticket: str | None = None
+    key: str | None = field(repr=False)
+    ticket: str | None = field(default=None, repr=False)
 
     def ask(self, method: str, path: str, body: Any = None) -> bytes:
         """The answer's body, for a status below 400. Waits. Raises ClientError."""

@@ -7,7 +7,7 @@ handed in, so that a reload is the same call again. It must not know what a sett
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,6 +116,7 @@ def _cross_check(config: Config) -> Iterator[str]:
         )
     yield from _check_front(server)
     yield from _check_base_url(upstream.base_url)
+    yield from _check_tickets(config)
     tenants: dict[str, int] = {}
     keys: dict[str, str] = {}
     for index, tenant in enumerate(config.tenants):
@@ -146,16 +147,42 @@ def _check_front(server: Server) -> Iterator[str]:
 
 
 def _check_base_url(url: str) -> Iterator[str]:
+    named = False
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
+        usable, named = bool(parts.hostname) and parts.port != 0, "@" in parts.netloc
     except ValueError:
         usable = False
     if not usable:
         yield f"upstream.base_url: must have a host and, if it has a port, a real one, got {redact(url)!r}"
+    elif named:
+        # They would go along with each call, in place of the provider's key.
+        yield f"upstream.base_url: must be without a name and a password, got {redact(url)!r}"
+
+
+def _check_tickets(config: Config) -> Iterator[str]:
+    if config.server.ticket_secret_file and config.quota.store == "memory:" and config.cluster.redis_url is None:
+        yield (
+            "server.ticket_secret_file: needs a quota.store that is not memory:, or cluster.redis_url, since after a "
+            "restart nobody would know which tickets have been used"
+        )
 
 
 def _advice(config: Config) -> Iterator[str]:
     for index, tenant in enumerate(config.tenants):
         if not tenant.keys:
             yield f"tenants[{index}].keys: is empty, so nobody can use this tenant"
+    if config.upstream.workspace_id is None and _in_the_clear(config.upstream.base_url):
+        yield "upstream.base_url: is http, so whoever is on the way to there reads the provider's key; use https"
+
+
+def _in_the_clear(url: str) -> bool:
+    """Whether what is sent there can be read on the way: by http, and not to this machine or a closed network."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        private = ip_address(host).is_private
+    except ValueError:
+        # A name without a dot is one that a container, or a network of one's own, has given.
+        private = "." not in host or host.endswith((".localhost", ".internal", ".local"))
+    return parts.scheme == "http" and not private

@@ -32,6 +32,10 @@ for _tag, _pattern, _first in (
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
+# An alias, an anchor or a tag that is quoted: in a value that begins with *, & or ! it is the value.
+_NAMED = re.compile(r"(?<=alias|nchor|e tag|andle) ['\"].*", re.DOTALL)
+
+
 def parse(text: str) -> tuple[Any, list[str]]:
     """The value of one YAML document (None when it is empty) and its problems; with a syntax error the value is None.
 
@@ -52,7 +56,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
         # The error's own text carries a snippet of the file, which may be a key: only its sentence is used.
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problems.append(f"{where}{error.problem}")
+        problems.append(f"{where}{_NAMED.sub('', str(error.problem))}")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problems.append(f"line {line}: a character that YAML does not allow")

@@ -20,15 +20,23 @@ HIDDEN = "***"
 # A provider key is some dozens of bytes: whatever is longer was not meant to be the key.
 _MAX_SECRET_BYTES = 4096
 
+# Of a name without a dot in a path, and of one that is no path to begin with.
+_LONGEST_NAME, _LONGEST_PLAIN = 39, 19
+
 # What is hidden wherever it stands, known or not: each pattern keeps its first group, which says what was hidden.
 _LOOKS_SECRET = (
-    re.compile(r"(\bbearer\s+)[^\s\"',]+", re.IGNORECASE),
-    re.compile(r"(\bsk-)[A-Za-z0-9_-]{6,}"),
-    re.compile(r"(\bw[gt]_)[A-Za-z0-9_-]{16,}"),
-    re.compile(r"(\bwavegate\.(?:key|ticket)\.)[A-Za-z0-9_=-]+"),
-    re.compile(r"([?&](?:ticket|key|api_key|token|signature)=)[^&\s\"']+", re.IGNORECASE),
-    # Greedy up to the last @ of the authority, since a password typed into a URL may itself hold one.
-    re.compile(r"(://)[^\s/\"']*(?=@)"),
+    # Before it may stand the end of a line, as `repr` and JSON write that: a letter, if one does not look twice.
+    re.compile(r"((?:\b|(?<=\\[nrt]))bearer(?:\s|\\[nrt]|%20)+)[^\s\"',]+", re.IGNORECASE),
+    re.compile(r"((?:\b|(?<=\\[nrt]))sk-)[A-Za-z0-9_-]{6,}"),
+    re.compile(r"(w[gt]_)[A-Za-z0-9_-]{16,}"),
+    re.compile(r"(wavegate\.(?:key|ticket)\.)[A-Za-z0-9_=-]+"),
+    # Storage has names of its own for such: OSSAccessKeyId, x-oss-signature, X-Amz-Security-Token.
+    re.compile(
+        r"((?:[?&]|\\u0026)[\w.%-]*(?:ticket|key|keyid|token|signature|password|secret|credential)=)[^&\s\"'\\]+",
+        re.IGNORECASE,
+    ),
+    # Greedy up to the last @ of the authority, since a password typed into a URL may itself hold one, or a quote.
+    re.compile(r"(://)[^\s/]*(?=@)"),
 )
 
 
@@ -62,8 +70,7 @@ class Secret:
 
 def read_secret_file(path: str | Path) -> Secret:
     """The one line that a file holds, without its newline. Raises SecretFileError when there is no such line."""
-    # A key pasted where its file was meant must not come back in the error.
-    name = redact(str(path))
+    name = shown_path(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(_MAX_SECRET_BYTES + 1)
@@ -98,6 +105,14 @@ def key_hash(key: str) -> str:
 def key_id(hashed: str) -> str:
     """The name of a key, safe to log: the first 8 hex digits of its `sha256:...` hash."""
     return hashed.removeprefix("sha256:")[:8]
+
+
+def shown_path(path: str | Path) -> str:
+    """A path for people; *** for what may be the secret itself, pasted where its file was meant."""
+    text = redact(str(path))
+    longest = _LONGEST_NAME if text.startswith(("/", "./", "../")) else _LONGEST_PLAIN
+    # Random letters have no suffix, and are longer than what people call a file.
+    return HIDDEN if any(len(part) > longest and "." not in part for part in text.split("/")) else text
 
 
 def redact(text: str, known: Collection[Secret] = ()) -> str:

@@ -11,9 +11,16 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from msgspec import NODEFAULT, Meta, Struct
 from msgspec.structs import fields
 
+from gateway.config.secret import HIDDEN, redact
+
 
 class Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A mapping in the file whose keys are all known."""
+    """A mapping in the file whose keys are all known. It does not show what may be a credential."""
+
+    def __repr__(self) -> str:
+        values = [(key, getattr(self, key.name)) for key in keys_of(type(self))]
+        shown = [f"{key.name}={HIDDEN if key.secret and value else repr(value)}" for key, value in values]
+        return redact(f"{type(self).__name__}({', '.join(shown)})")
 
 
 @dataclass(frozen=True, slots=True)

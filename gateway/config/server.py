@@ -70,7 +70,9 @@ class Server(Section, frozen=True):
         SECRET,
     ] = None
     session_lifetime: Annotated[
-        Seconds, "Longest life of a WebSocket session; then it is closed with 4201, and its client connects again."
+        Seconds,
+        "Longest life of a WebSocket session; then it is closed with 4201, and its client connects again. A player of "
+        "HLS is let in anew then.",
     ] = 86400.0
     max_message_bytes: Annotated[
         AtLeastOne,

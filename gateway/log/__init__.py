@@ -2,7 +2,7 @@
 
 from gateway.log.events import Words, event
 from gateway.log.ids import Bound, Origin, adopt, bind, binding, bound, hide
-from gateway.log.setup import configure, set_level, watch
+from gateway.log.setup import conceal, configure, set_level, watch
 
 __all__ = [
     "Bound",
@@ -12,6 +12,7 @@ __all__ = [
     "bind",
     "binding",
     "bound",
+    "conceal",
     "configure",
     "event",
     "hide",

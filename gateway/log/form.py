@@ -8,7 +8,7 @@ It must not know where lines go, nor what the events mean.
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069
 _DEEPEST = 4
 # A line of somebody's words that is shorter is not sought for by itself.
 _SHORTEST_LINE = 8
+# The errors in here quote the line of a request that could not be read, whatever credential stands in it.
+_QUOTES = "aiohttp.http_exceptions"
+# Secrets that came after the start: a year of a new key each day.
+_MOST_CONCEALED = 400
 
 
 class Cleaner:
@@ -30,13 +34,18 @@ class Cleaner:
 
     def __init__(self, secrets: Collection[Secret] = (), *, prompts: bool = False) -> None:
         self._secrets = secrets
+        self._concealed: tuple[Secret, ...] = ()
         self._prompts = prompts
+
+    def conceal(self, secrets: Iterable[Secret]) -> None:
+        """From now on these are hidden, too."""
+        self._concealed = tuple(dict.fromkeys((*self._concealed, *secrets)))[-_MOST_CONCEALED:]
 
     def parts(self, record: logging.LogRecord, known: Bound) -> tuple[str, dict[str, Any], dict[str, Any], str]:
         """The event, its own fields, those that are bound beside them, and the traceback: all of it clean."""
         words = () if self._prompts else known.words
         # A copy, since another thread may add a secret meanwhile.
-        secrets = tuple(self._secrets)
+        secrets = (*self._secrets, *self._concealed)
         texts: list[str] = []
 
         def noted(text: str) -> str:
@@ -172,7 +181,9 @@ def _message(record: logging.LogRecord) -> str:
 def _trace(record: logging.LogRecord) -> str:
     parts = []
     if record.exc_info and record.exc_info[0] is not None:
-        parts.append(logging.Formatter().formatException(record.exc_info))
+        kind = record.exc_info[0]
+        quotes = kind.__module__ == _QUOTES
+        parts.append(kind.__qualname__ if quotes else logging.Formatter().formatException(record.exc_info))
     if record.stack_info:
         parts.append(record.stack_info)
     return "\n".join(parts)

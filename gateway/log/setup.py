@@ -7,7 +7,7 @@ It must not know what the gateway logs.
 import logging
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TextIO
 
 from gateway.config.secret import Secret
@@ -35,13 +35,16 @@ def configure(
     """
     stream = sys.stderr if stream is None else stream
     set_level(level)
+    made: JsonForm | ConsoleForm
     if form == "json":
-        writer = Writer(stream, JsonForm(secrets, prompts=prompts).line)
+        made = JsonForm(secrets, prompts=prompts)
     else:
         terminal = stream.isatty()
         colour = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         wide = (lambda: _columns(stream)) if terminal else lambda: 0
-        writer = Writer(stream, ConsoleForm(secrets, prompts=prompts, colour=colour, columns=wide).line)
+        made = ConsoleForm(secrets, prompts=prompts, colour=colour, columns=wide)
+    writer = Writer(stream, made.line)
+    writer.conceal = made.conceal
     for name in (OURS, *LIBRARIES):
         logger = logging.getLogger(name)
         for old in [handler for handler in logger.handlers if isinstance(handler, Writer)]:
@@ -64,6 +67,13 @@ def watch(counts: Counts) -> None:
     for handler in logging.getLogger(OURS).handlers:
         if isinstance(handler, Writer):
             handler.watch = counts
+
+
+def conceal(secrets: Iterable[Secret]) -> None:
+    """From now on these secrets are in no line, where the log was set up: keys that came after its start."""
+    for handler in logging.getLogger(OURS).handlers:
+        if isinstance(handler, Writer):
+            handler.conceal(secrets)
 
 
 def _columns(stream: TextIO) -> int:

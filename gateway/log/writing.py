@@ -12,11 +12,12 @@ import queue
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from typing import Protocol, TextIO
 
+from gateway.config.secret import Secret
 from gateway.log.ids import NOTHING, Bound, bound
 from gateway.log.repetition import Repetition
 
@@ -67,7 +68,10 @@ class Nobody:
 
 
 class Writer(logging.Handler):
-    """A handler for `stream`, whose lines `line_of` makes; `watch` is told what becomes of records."""
+    """A handler for `stream`, whose lines `line_of` makes; `watch` is told what becomes of records.
+
+    `conceal` tells whoever makes the lines of secrets that are in none of them from then on.
+    """
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class Writer(logging.Handler):
     ) -> None:
         super().__init__()
         self.watch: Counts = Nobody()
+        self.conceal: Callable[[Iterable[Secret]], None] = lambda secrets: None
         self._stream = stream
         self._descriptor = _descriptor(stream)
         self._line_of = line_of

@@ -39,8 +39,9 @@ RETRY_SECONDS = 1.0
 class Redis:
     """Used as `async with Redis(url) as redis:`. Answers are bytes, never decoded.
 
-    `timeout` in seconds is for each call as a whole, connecting included; `now` is monotonic. `took` is told how many
-    seconds each answer took, but for those that were to wait.
+    Raises ValueError for what is no address, without what stands in it. `timeout` in seconds is for each call as a
+    whole, connecting included; `now` is monotonic. `took` is told how many seconds each answer took, but for those that
+    were to wait.
     """
 
     def __init__(
@@ -64,6 +65,10 @@ class Redis:
             # Else each new connection looks its version up on the disk, in the loop.
             driver_info=DriverInfo(name="wavegate", lib_version=__version__),
         )
+        try:
+            self._pool.connection_class(**self._pool.connection_kwargs)  # it opens nothing yet
+        except TypeError:
+            raise ValueError("a parameter of the address is none that is known") from None
         self._client = Client(connection_pool=self._pool)
         self._away_since: float | None = None
         self._back: list[Callable[[], None]] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.config.secret import redact
+from gateway.config.secret import shown_path
 from gateway.config.server import Server
 from gateway.errors import StartError
 from gateway.log import event as log_event
@@ -70,7 +70,7 @@ class Certificate:
 
 def read_certificate(files: Files) -> Certificate:
     """Reads the disk. Raises CertificateError."""
-    name, key_name = redact(files.certificate), redact(files.key)
+    name, key_name = shown_path(files.certificate), shown_path(files.key)
     text = _text(files.certificate)
     found = _PEM.search(text)
     try:
@@ -100,7 +100,7 @@ def read_certificate(files: Files) -> Certificate:
 
 
 def _text(path: str) -> str:
-    name, file = redact(path), Path(path)
+    name, file = shown_path(path), Path(path)
     try:
         # A pipe would hold the thread; a wrong path could be anything.
         if not file.is_file() or file.stat().st_size > _MOST_BYTES:
@@ -195,7 +195,7 @@ class Certificates:
                 async with asyncio.timeout(_READ_SECONDS):
                     found = await asyncio.to_thread(read_certificate, files)
                 if found.not_after <= self._wall() < self._now.not_after:
-                    raise CertificateError(f"the one in {redact(files.certificate)} has ended")
+                    raise CertificateError(f"the one in {shown_path(files.certificate)} has ended")
             except (CertificateError, TimeoutError) as error:
                 self._state = state if files == self._files else self._state
                 reason = str(error) or "reading takes too long"

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.config.secret import SecretFileError, redact
+from gateway.config.secret import SecretFileError, shown_path
 from gateway.upstream.keys import read_keys
 
 SIGNATURE_BYTES = 32
@@ -23,6 +23,8 @@ GRACE_SECONDS = 30 * 3600
 LEEWAY_SECONDS = 5
 
 _PURPOSE = b"wavegate ticket key\0"
+# No message begins so: the first octet of one is its version.
+_PAD = b"\0pad\0"
 _LATEST = 2**32
 
 
@@ -53,9 +55,20 @@ class SigningKeys:
 
     def signed(self, key: int, message: bytes, signature: bytes) -> bool:
         """Whether it is the key's signature of this message."""
+        return self.signer(key, message, signature) is not None
+
+    def signer(self, key: int, message: bytes, signature: bytes) -> int | None:
+        """The place of the secret by which it is the key's signature of this message; None if it is none."""
         # All are looked at, so that the time does not tell which of the secrets it was.
         found = [hmac.compare_digest(_signature(one, key, message), signature) for one in self._secrets]
-        return any(found)
+        return found.index(True) if any(found) else None
+
+    def pad(self, key: int, label: bytes, size: int, place: int = 0) -> bytes:
+        """Up to `SIGNATURE_BYTES` octets that nobody can tell who does not have the secret at this place.
+
+        What is hidden under them has to have a label of its own. They are the signature of no message.
+        """
+        return _signature(self._secrets[place], key, _PAD + label)[:size]
 
 
 def _signature(secret: bytes, key: int, message: bytes) -> bytes:
@@ -67,5 +80,5 @@ def read_ticket_secrets(path: str | Path) -> list[bytes]:
     """The secrets in a file, one a line: the first signs, the others are still honoured. Raises SecretFileError."""
     found = [secret.reveal().encode() for secret in read_keys(path)]
     if min(map(len, found)) < SECRET_BYTES:
-        raise SecretFileError(f"the secrets in {redact(str(path))} must have {SECRET_BYTES} characters or more each")
+        raise SecretFileError(f"the secrets in {shown_path(path)} must have {SECRET_BYTES} characters or more each")
     return found

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from fnmatch import fnmatchcase
 
 import aiohttp
+from aiohttp.helpers import is_ip_address
 from yarl import URL
 
 from gateway.errors import UpstreamError
@@ -21,10 +22,11 @@ _DEFAULT_PORTS = (80, 443)
 _VISIBLE = re.compile(r"[!-~]+")
 
 
-def permitted(url: str, hosts: Sequence[str]) -> URL:
+def permitted(url: str, hosts: Sequence[str], own: str | None = None) -> URL:
     """The url, if it is plain http(s) to a listed host; else UpstreamError `upstream_refused`.
 
-    A pattern without a port (`*.aliyuncs.com`) stands for the default ports; `127.0.0.1:*` names them.
+    A pattern without a port (`*.aliyuncs.com`) stands for the default ports; `127.0.0.1:*` names them. An address is
+    listed by a pattern that begins as it does, and by `*` only the provider's `own`.
     """
     try:
         # Signed urls must stay as they are written: decoding and encoding again would break the signature.
@@ -33,7 +35,11 @@ def permitted(url: str, hosts: Sequence[str]) -> URL:
     except ValueError:
         target, host, port = URL(), "", None
     names = [f"{host}:{port}", *([host] if port in _DEFAULT_PORTS else [])]
-    listed = any(fnmatchcase(name, pattern.lower()) for name in names for pattern in hosts)
+    listed = any(
+        fnmatchcase(name, pattern.lower()) and (host == own or not is_ip_address(host) or pattern[:1] == host[0])
+        for name in names
+        for pattern in hosts
+    )
     if not host or target.scheme not in ("http", "https") or target.raw_user is not None or not listed:
         raise UpstreamError(
             "upstream_refused",
@@ -43,12 +49,27 @@ def permitted(url: str, hosts: Sequence[str]) -> URL:
     return target
 
 
+def written_out(host: str, hosts: Sequence[str]) -> bool:
+    """Whether the operator has listed this very host, and not one of many by a pattern."""
+    names = {pattern.rpartition(":")[0] or pattern for pattern in hosts} | set(hosts)
+    return host.lower().rstrip(".") in {name.lower() for name in names}
+
+
 async def fetch(
-    session: aiohttp.ClientSession, url: str, hosts: Sequence[str], *, connect: float, idle: float
+    session: aiohttp.ClientSession,
+    url: str,
+    hosts: Sequence[str],
+    *,
+    connect: float,
+    idle: float,
+    own: str | None = None,
 ) -> AsyncGenerator[bytes]:
-    """The file's bytes as they come. Raises UpstreamError, and aiohttp's own errors for what befalls the connection."""
+    """The file's bytes as they come, `own` being the host that the provider is called at.
+
+    Raises UpstreamError, and aiohttp's own errors for what befalls the connection.
+    """
     limits = aiohttp.ClientTimeout(total=None, connect=connect)
-    target = permitted(url, hosts)
+    target = permitted(url, hosts, own)
     for _ in range(_MAX_REDIRECTS + 1):
         async with until(soon(idle), f"did not send its result within {idle:g} seconds"):
             response = await session.get(
@@ -57,7 +78,7 @@ async def fetch(
         try:
             location = response.headers.get("Location")
             if response.status in (301, 302, 303, 307, 308) and location:
-                target = permitted(_joined(target, location), hosts)
+                target = permitted(_joined(target, location), hosts, own)
                 continue
             if response.status != 200:
                 raise UpstreamError(

@@ -8,23 +8,26 @@ so it is not decided here. It must not know who listens, or what the audio's byt
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import aiohttp
+from yarl import URL
 
 from gateway import __version__
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta, Finished, GenerationRequest, Mode, SourceEvent
+from gateway.model import Accepted, AudioDelta, Billed, Finished, GenerationRequest, Mode, SourceEvent
 from gateway.protocol.dashscope import SSE_HEADER, GenerationDecoder, decode_whole
 from gateway.protocol.dashscope_errors import error_from_body, find_error
 from gateway.protocol.families import family_of
 from gateway.protocol.fun_music import FAMILY as FUN_MUSIC
 from gateway.protocol.sse import SseDecoder, SseEvent
-from gateway.upstream.audio_file import fetch
+from gateway.upstream.audio_file import fetch, written_out
 from gateway.upstream.body import Body, beginning, soon, until
 from gateway.upstream.flight import FlightRecorder
 from gateway.upstream.keys import ProviderKey
+from gateway.upstream.resolving import PublicResolver
 
 SIMULATED_HEADER = "X-Wavegate-Simulated"
 
@@ -78,6 +81,7 @@ class DashScopeSource:
         if config.workspace_id is not None:
             base = f"https://{config.workspace_id}.cn-beijing.maas.aliyuncs.com"
         self._base = base
+        self._host = _host_of(base)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_timeout)
 
     @asynccontextmanager
@@ -110,12 +114,13 @@ class DashScopeSource:
             async with aclosing(told(request, flight)) as events:
                 async for event in events:
                     if isinstance(event, Accepted):
+                        event = replace(event, request_id=self._harmless(event.request_id))
                         request_id = event.request_id or None
                     elif isinstance(event, AudioDelta):
                         if not heard:
                             event = AudioDelta(family_of(request.model).prelude(event.data) + event.data)
                         heard = True
-                    elif not heard:
+                    elif isinstance(event, Finished) and not heard:
                         raise UpstreamError("upstream_empty", "The provider finished without any sound. Try again.")
                     if isinstance(event, Finished):
                         ending = None
@@ -132,9 +137,13 @@ class DashScopeSource:
             ending = failure.code
         finally:
             flight.ended(ending)
-        failure.request_id = failure.request_id or request_id
+        failure.request_id = self._harmless(failure.request_id or request_id or "") or None
         # Raised outside of the handlers, so that aiohttp's exception, which holds the request's headers, is let go.
         raise failure
+
+    def _harmless(self, request_id: str) -> str:
+        """The provider's name for a generation, which tenants see, too; of one that holds a key nothing is left."""
+        return "" if any(key.reveal() in request_id for key in self._key.held()) else request_id
 
     async def _streamed(self, request: GenerationRequest, flight: Recorded) -> AsyncGenerator[SourceEvent]:
         first = soon(self._config.first_event_timeout)
@@ -168,6 +177,8 @@ class DashScopeSource:
         # In a thread: with the audio inside, the document may be many megabytes.
         answer = await asyncio.to_thread(decode_whole, body)
         yield Accepted(answer.request_id, _simulated(response))
+        # It is made and billed, however much of the file is still fetched.
+        yield Billed(answer.finished.billed_seconds, answer.finished.billed_characters)
         for start in range(0, len(answer.data), _SLICE_BYTES):
             yield AudioDelta(answer.data[start : start + _SLICE_BYTES])
         if not answer.data and answer.finished.url is not None:
@@ -177,6 +188,7 @@ class DashScopeSource:
                 config.audio_hosts,
                 connect=config.connect_timeout,
                 idle=config.idle_timeout,
+                own=self._host,
             )
             async with aclosing(file) as pieces:
                 async for data in pieces:
@@ -238,10 +250,21 @@ class DashScopeSource:
             # No connection is used twice: one that the provider has just closed would fail a generation, which is not
             # sent again, to save a handshake that is nothing beside the minutes of a song.
             # No cookies: the provider's load balancer sets one that would pin every generation to one machine.
-            self._owned = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, force_close=True), cookie_jar=aiohttp.DummyCookieJar()
-            )
+            connector = aiohttp.TCPConnector(limit=0, force_close=True, resolver=PublicResolver(self._may_be_anywhere))
+            self._owned = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._owned
+
+    def _may_be_anywhere(self, host: str) -> bool:
+        """The provider's own host, and those for results that the operator has written out."""
+        return host == self._host or written_out(host, self._config.audio_hosts)
+
+
+def _host_of(base: str) -> str | None:
+    """As it is looked up."""
+    try:
+        return URL(base).raw_host
+    except ValueError:
+        return None  # a call to there will say that it is no url
 
 
 def _simulated(response: aiohttp.ClientResponse) -> bool:

@@ -14,7 +14,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -23,11 +23,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.config.secret import HIDDEN, Secret, redact
 from gateway.log import event as log_event
 from gateway.model import GenerationRequest
 from gateway.protocol.families import family_of
 from gateway.upstream.logbook import Logbook, Page
-from gateway.upstream.mask import Mask
+from gateway.upstream.mask import Mask, nothing_known
 from gateway.upstream.recording import answer_line, data_line, end_line, head_line
 
 logger = logging.getLogger("wavegate.upstream")
@@ -84,11 +85,13 @@ class Flight:
         self._answered = True
         # ASCII, because a header may hold what JSON cannot.
         kept = {
-            name.lower(): value.encode("ascii", "replace").decode()
+            name.lower(): redact(value, self._recorder.known()).encode("ascii", "replace").decode()
             for name, value in headers.items()
             if name.lower() in _HEADERS
         }
-        if (request_id := re.sub(r"[^\w-]", "", kept.get("x-request-id", ""), flags=re.ASCII)[:64]) != "":
+        named = kept.get("x-request-id", "")
+        # One that held a secret names nothing any more.
+        if HIDDEN not in named and (request_id := re.sub(r"[^\w-]", "", named, flags=re.ASCII)[:64]) != "":
             self.name = f"{self.name.partition('-')[0]}-{request_id}"
         self._put(partial(answer_line, self._now(), status, kept))
 
@@ -120,8 +123,9 @@ class Flight:
 class FlightRecorder:
     """Records into `directory`, which never holds more than `max_bytes` of recordings. It belongs to one loop.
 
-    `keep_words` writes prompts and lyrics as they are instead of as hashes or zeros. Beyond `max_waiting_bytes` that
-    the disk has not taken yet, recordings are dropped. An error's message is kept, whatever the provider quotes in it.
+    `keep_words` writes prompts and lyrics as they are instead of as hashes or zeros; `known` gives the secrets that are
+    never written. Beyond `max_waiting_bytes` that the disk has not taken yet, recordings are dropped. An error's
+    message is kept, whatever else the provider quotes in it.
     """
 
     def __init__(
@@ -131,6 +135,7 @@ class FlightRecorder:
         max_bytes: int = MAX_BYTES,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         keep_words: bool = False,
+        known: Callable[[], Collection[Secret]] = nothing_known,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -138,6 +143,7 @@ class FlightRecorder:
         self._logbook = Logbook(directory, max_bytes)
         self._max_waiting_bytes = max_waiting_bytes
         self._keep_words = keep_words
+        self.known = known
         self._now = now
         self._clock = clock
         self._numbers = itertools.count(1)
@@ -155,7 +161,7 @@ class FlightRecorder:
         moment = datetime.fromtimestamp(self._now(), UTC)
         # The name of the file in the end, where the provider gives the generation none.
         name = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03}Z-{os.getpid()}-{next(self._numbers)}"
-        flight = Flight(self, name, self._clock, Mask(words=self._keep_words))
+        flight = Flight(self, name, self._clock, Mask(words=self._keep_words, known=self.known))
         if self._thread is None and not self._closed:
             thread = threading.Thread(target=self._write, name="flight recorder", daemon=True)
             try:

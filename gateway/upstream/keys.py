@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.secret import Secret, SecretFileError, key_hash, key_id, redact
+from gateway.config.secret import Secret, SecretFileError, key_hash, key_id, shown_path
 from gateway.errors import UpstreamError
+from gateway.log import conceal
 from gateway.log import event as log_event
 from gateway.upstream.breaker import Circuit, CircuitBreaker
 
@@ -26,6 +27,10 @@ SET_ASIDE_SECONDS = 30.0
 _MAX_FILE_BYTES = 65536
 _MAX_KEY_LENGTH = 4096
 _MAX_KEYS = 64
+# Of keys that were in the file, as many are remembered, so that they are written nowhere.
+_MOST_HELD = 256
+# One that is shorter, such as a simulator takes, stands in many a text by chance.
+_LEAST_KEY = 8
 _READ_TIMEOUT = 5.0
 _ADVICE = "No other key is left: put one that works into DASHSCOPE_API_KEY or upstream.api_key_file."
 
@@ -39,7 +44,7 @@ def read_keys(path: str | Path) -> list[Secret]:
 
     Raises SecretFileError, whose sentence names the file and nothing in it, when there is no key or something else.
     """
-    name = f"the key file {redact(str(path))}"
+    name = f"the key file {shown_path(path)}"
     file = Path(path)
     try:
         # Only a regular file of a sensible size: a pipe would hold the thread, a wrong path could be anything.
@@ -88,6 +93,7 @@ class ProviderKey:
         self._path = Path(path) if path else None
         self._now = now
         self._keys: list[Secret] = []
+        self._held: tuple[Secret, ...] = ()
         self._circuits: dict[tuple[Secret, str], _Circuit] = {}
 
     def __repr__(self) -> str:
@@ -99,9 +105,22 @@ class ProviderKey:
         """Whether there is any place to take a key from; the file itself is not looked at."""
         return self._value is not None or self._path is not None
 
+    def held(self) -> tuple[Secret, ...]:
+        """All keys that were used since the start, for who keeps them out of what is written.
+
+        Answers to calls with an older one may still come.
+        """
+        return self._held
+
     async def current(self, model: str) -> Secret:
         """The key for a generation with this model, as of now. Raises UpstreamError `upstream_refused` without one."""
-        self._keys = await self._load()
+        keys = await self._load()
+        if keys != self._keys:
+            # A key that is new in the file is as secret as those that were there at the start.
+            real = [key for key in keys if len(key.reveal()) >= _LEAST_KEY]
+            conceal(real)
+            self._held = tuple(dict.fromkeys((*self._held, *real)))[-_MOST_HELD:]
+        self._keys = keys
         known = set(self._keys)
         self._circuits = {at: circuit for at, circuit in self._circuits.items() if at[0] in known}
         now = self._now()

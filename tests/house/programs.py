@@ -41,7 +41,8 @@ class Program:
         process = await asyncio.create_subprocess_exec(
             *(os.fspath(argument) for argument in arguments),
             cwd=cwd,
-            env={**os.environ, **(environment or {})},
+            # Whoever is not root counts a gateway's files only where that lets him.
+            env={**os.environ, "WAVEGATE_SHOW_MEMORY": "1", **(environment or {})},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

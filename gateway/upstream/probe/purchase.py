@@ -21,10 +21,11 @@ from yarl import URL
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
 from gateway.model import Finished, SongRequest
-from gateway.upstream.audio_file import fetch
+from gateway.upstream.audio_file import fetch, written_out
 from gateway.upstream.dashscope import SIMULATED_HEADER, DashScopeSource
 from gateway.upstream.keys import ProviderKey
 from gateway.upstream.probe.wire import WireLog
+from gateway.upstream.resolving import PublicResolver
 
 _HEADERS = re.compile(
     r"x-dashscope-.*|x-request-id|.*rate-?limit.*|retry-after|server|via|date|content-type|content-encoding"
@@ -154,10 +155,12 @@ class Purchase:
     async def _fetch(self, url: str) -> None:
         pieces: list[bytes] = []
         config = self.config
+        resolver = PublicResolver(lambda host: written_out(host, config.audio_hosts))
+        connector = aiohttp.TCPConnector(resolver=resolver)
         try:
             async with (
                 asyncio.timeout(config.generation_timeout),
-                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+                aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
                 aclosing(
                     fetch(session, url, config.audio_hosts, connect=config.connect_timeout, idle=config.idle_timeout)
                 ) as file,

@@ -50,6 +50,16 @@ def test_wrong_usage_is_two(arguments: tuple[str, ...], capsys: pytest.CaptureFi
     assert said.err.startswith("usage: wavegate")
 
 
+@pytest.mark.parametrize("arguments", [("serve", "sk-topsecret"), ("serve", "--port", f"wg_{'topsecret' * 5}")])
+def test_a_key_in_a_wrong_place_is_not_repeated(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """What a service is started with ends up in a log."""
+    with pytest.raises(SystemExit):
+        typed(*arguments)
+    said = capsys.readouterr().err
+    assert "***" in said
+    assert "topsecret" not in said
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` is the package's own."""
     with pytest.raises(SystemExit) as ended:

@@ -73,6 +73,33 @@ async def test_the_key_is_in_no_log(stand_in: Any, caplog: pytest.LogCaptureFixt
     assert not any("top-secret-key" in message for message in ours)
 
 
+@pytest.mark.parametrize("credential", [{"key": "secret", "ticket": None}, {"key": None, "ticket": "wt_secret"}])
+async def test_no_redirect_takes_a_credential_elsewhere(credential: dict[str, str | None]) -> None:
+    """Neither to another host nor to another port: whoever was named is asked, and nobody else."""
+    visitors: list[bytes] = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visitors.append(await reader.readline())
+        writer.close()
+
+    async def named(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(elsewhere, "127.0.0.1", 0) as thief,
+        await asyncio.start_server(named, "127.0.0.1", 0) as server,
+    ):
+        for host in ("localhost", "127.0.0.1"):
+            there = f"ws://{host}:{thief.sockets[0].getsockname()[1]}/v1/ws"
+            with pytest.raises(Ending) as caught:
+                await open_connection(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/ws", **credential)
+            assert "307" in str(caught.value.message)
+    assert visitors == []
+
+
 async def test_a_refusal_is_the_gateways_error(stand_in: Any) -> None:
     """The JSON body of a refused handshake is what the ending says."""
     body = {"error": {"code": "bad_credentials", "message": "This key is not known here.", "retryable": False}}
@@ -142,7 +169,7 @@ async def test_every_way_not_to_get_through_is_a_sentence(
     async def connect(url: str, **options: Any) -> None:
         raise error
 
-    monkeypatch.setattr("gateway.client.connection.connect", connect)
+    monkeypatch.setattr("gateway.client.connection._Straight", connect)
     with pytest.raises(Ending) as caught:
         await open_connection("wss://music.example/v1/ws", key="k", ticket=None)
     assert (caught.value.slug, caught.value.move) == ("unreachable", move)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.client.client import Client
 from gateway.client.errors import ClientError
+from gateway.client.rest import Door
 from tests.support.server import served
 from tests.unit.gateway.client.conftest import info
 
@@ -159,3 +160,8 @@ async def test_nobody_there(server: str) -> None:
             await client.streams()
     assert (refused.value.code, refused.value.retryable, refused.value.close_code) == ("unreachable", True, None)
     assert "secret" not in refused.value.message
+
+
+def test_a_credential_does_not_show_itself() -> None:
+    """In whoever's log a door ends up."""
+    assert repr(Door("wss://music.example/v1/ws", "topsecret", "topsecret")) == "Door(url='wss://music.example/v1/ws')"

@@ -4,8 +4,10 @@ Invariant under test: nothing of it leaves the machine or costs anything.
 It must not know how a demo is run.
 """
 
+import pytest
+
 from gateway.config.demo import DEMO_KEY, demo_config
-from gateway.config.schema import Config, Tenant, Upstream
+from gateway.config.schema import Cluster, Config, Log, Tenant, Upstream
 from gateway.config.secret import key_hash
 from gateway.config.server import Server
 
@@ -20,6 +22,36 @@ def test_a_demo_is_for_this_machine_and_buys_nothing() -> None:
     assert (demo.server.host, demo.server.internal_host, demo.server.port) == ("127.0.0.1", "127.0.0.1", 1234)
     assert (demo.upstream.base_url, demo.upstream.workspace_id) == ("http://127.0.0.1:9999", None)
     assert (demo.upstream.api_key_file, demo.upstream.audio_hosts) == (None, ["127.0.0.1:*"])
+
+
+def test_a_demo_keeps_to_itself() -> None:
+    """It joins nobody elsewhere, signs with no secret of others, and writes nothing down, here or there."""
+    config = Config(
+        server=Server(ticket_secret_file="secret.txt"),
+        upstream=Upstream(record_dir="answers"),
+        cluster=Cluster(redis_url="redis://10.0.0.1"),
+        log=Log(traces_endpoint="http://10.0.0.2:4318", level="debug"),
+    )
+    demo = demo_config(config, "http://127.0.0.1:9999")
+    assert (demo.server.ticket_secret_file, demo.upstream.record_dir) == (None, None)
+    assert (demo.cluster.redis_url, demo.log.traces_endpoint, demo.log.level) == (None, None, "debug")
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("redis://localhost:6379/1", True),
+        ("redis://:secret@127.0.0.1", True),
+        ("redis://[::1]:6379", True),
+        ("redis://redis:6379", False),
+        ("redis://127.0.0.1@redis.example", False),
+        ("redis://[::1", False),
+    ],
+)
+def test_several_demos_may_be_one_on_this_machine(url: str, kept: bool) -> None:
+    """By a Redis that is here, too."""
+    demo = demo_config(Config(cluster=Cluster(redis_url=url)), "http://127.0.0.1:9999")
+    assert demo.cluster.redis_url == (url if kept else None)
 
 
 def test_a_demo_adds_its_tenant_and_keeps_the_others() -> None:

@@ -175,6 +175,15 @@ def test_unusable_file(write: Write, tmp_path: Path) -> None:
             "upstream.base_url: must have a host and, if it has a port, a real one, got 'http://***@host:99999'",
         ),
         (
+            {"upstream.base_url": "https://me:topsecret@host"},
+            "upstream.base_url: must be without a name and a password, got 'https://***@host'",
+        ),
+        (
+            {"server.ticket_secret_file": "secret", "quota.store": "memory:"},
+            "server.ticket_secret_file: needs a quota.store that is not memory:, or cluster.redis_url, since after a "
+            "restart nobody would know which tickets have been used",
+        ),
+        (
             {"tenants": [{"id": "a", "keys": [HASH]}, {"id": "b", "keys": [key_hash("x"), HASH]}]},
             f"tenants[1].keys[1]: is the same key as tenants[0].keys[0], got the hash that begins with {HASH[7:15]}",
         ),
@@ -214,6 +223,32 @@ def test_what_is_hardly_meant_so_is_a_warning(write: Write) -> None:
     """A tenant without a key is good, and can be used by nobody."""
     path = write("tenants: [{id: a, keys: ['sha256:" + 64 * "1" + "']}, {id: b}]\n")
     assert load(path, {}).warnings == ["tenants[1].keys: is empty, so nobody can use this tenant"]
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://dashscope.aliyuncs.com", True),
+        ("http://8.8.8.8:8080/api", True),
+        ("http://127.0.0.1:8090", False),
+        ("http://[::1]:8090", False),
+        ("http://10.0.0.7", False),
+        ("http://simulator:8090", False),
+        ("http://proxy.internal", False),
+        ("https://dashscope.aliyuncs.com", False),
+    ],
+)
+def test_a_key_that_would_go_in_the_clear_is_a_warning(url: str, *, warned: bool) -> None:
+    """By http, to somewhere beyond one's own networks; a workspace's own host is always asked by https."""
+    said = load(None, {}, {"upstream.base_url": url}).warnings
+    assert [line.startswith("upstream.base_url: is http") for line in said] == [True] * warned
+    assert load(None, {}, {"upstream.base_url": url, "upstream.workspace_id": "llm-x"}).warnings == []
+
+
+def test_tickets_may_outlive_a_restart_where_their_uses_do(write: Write) -> None:
+    """In Redis, or in a file."""
+    for values in ({"cluster.redis_url": "redis://h", "quota.store": "memory:"}, {"quota.store": "sqlite:///a.db"}):
+        assert load(None, {}, {"server.ticket_secret_file": "secret", **values}).warnings == []
 
 
 def test_secrets_stay_out_of_the_error(write: Write) -> None:

@@ -84,9 +84,21 @@ def test_problems(text: str, problem: str) -> None:
     assert problems[0].startswith(problem)
 
 
-def test_problem_quotes_no_value() -> None:
-    """A syntax error beside a key does not bring the key into the problem."""
-    _, problems = parse("keys:\n  first: topsecret: more\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "keys:\n  first: topsecret: more\n",
+        "password: *topsecret",
+        "password: !topsecret",
+        "password: !topsecret!topsecret x",
+        "password: &topsecret &topsecret a",
+        "a: &topsecret 1\nb: &topsecret 2\nc: [",
+        "%TAG !topsecret! tag:x\n%TAG !topsecret! tag:x\n---\na",
+    ],
+)
+def test_problem_quotes_no_value(text: str) -> None:
+    """A syntax error beside a key does not bring the key into the problem, nor one that begins as an alias or tag."""
+    _, problems = parse(text)
     assert len(problems) == 1
     assert "topsecret" not in problems[0]
 

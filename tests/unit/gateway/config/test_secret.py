@@ -12,7 +12,16 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.config.secret import Secret, SecretFileError, key_hash, key_id, new_tenant_key, read_secret_file, redact
+from gateway.config.secret import (
+    Secret,
+    SecretFileError,
+    key_hash,
+    key_id,
+    new_tenant_key,
+    read_secret_file,
+    redact,
+    shown_path,
+)
 
 
 def test_secret_hides_itself() -> None:
@@ -98,6 +107,27 @@ def test_key_in_place_of_its_file() -> None:
     assert "0123456789" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("dashscope.key", "dashscope.key"),
+        ("secret", "secret"),
+        ("/run/secrets/wavegate/dashscope_production", "/run/secrets/wavegate/dashscope_production"),
+        ("./a-rather-long-name-of-a-file", "./a-rather-long-name-of-a-file"),
+        ("a-rather-long-name-of-a.key", "a-rather-long-name-of-a.key"),
+        ("sk-0123abcd", "sk-***"),
+        ("fDq5Xk0vZb1m3s8Yt6wR", "***"),
+        ("fDq5Xk0vZb1m3s8Yt6wR/2c4f", "***"),
+        ("/" + 40 * "x", "***"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE/abc", "***"),
+    ],
+)
+def test_a_path_is_shown_unless_it_may_be_the_secret_itself(path: str, shown: str) -> None:
+    """Long and without a dot: what was pasted where its file was meant."""
+    assert shown_path(path) == shown
+    assert shown_path(Path("/run/secrets/dashscope.key")) == "/run/secrets/dashscope.key"
+
+
 def test_new_tenant_key() -> None:
     """A new key is `wg_` and 43 url-safe characters made of 32 random bytes."""
     asked = []
@@ -132,7 +162,15 @@ def test_key_hash_and_id() -> None:
         ),
         ("GET /v1/ws?ticket=abc&since=live", "GET /v1/ws?ticket=***&since=live"),
         ("x.wav?Expires=1&Signature=a%2Fb", "x.wav?Expires=1&Signature=***"),
+        (repr("x\nsk-0123abcd\twg_0123456789abcdefghij"), "'x\\nsk-***\\twg_***'"),
+        (repr(b"a\r\nBearer\tabc"), "b'a\\r\\nBearer\\t***'"),
+        (json.dumps("\nwavegate.key.ZGVtbw"), '"\\nwavegate.key.***"'),
+        ("authorization=Bearer%20abc", "authorization=Bearer%20***"),
+        ("a?OSSAccessKeyId=LTA&x-oss-signature=b%2F&e=1", "a?OSSAccessKeyId=***&x-oss-signature=***&e=1"),
+        ('"a?X-Amz-Security-Token=b\\u0026c=d"', '"a?X-Amz-Security-Token=***\\u0026c=d"'),
+        ("redis://host/0?password=abc&db=1", "redis://host/0?password=***&db=1"),
         ("redis://:p@ss@host:6379/0", "redis://***@host:6379/0"),
+        ("redis://:p'a\"ss@host:6379/0", "redis://***@host:6379/0"),
         ("https://dashscope.aliyuncs.com/api", "https://dashscope.aliyuncs.com/api"),
         ("task-manager sk-1 wg_short key=plain", "task-manager sk-1 wg_short key=plain"),
     ],

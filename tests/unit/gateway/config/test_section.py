@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import NODEFAULT, field
 
 from gateway.config.kinds import LIVE, SECRET, Count
+from gateway.config.schema import Cluster, Config, Log, Upstream
 from gateway.config.section import Section, keys_of
 
 
@@ -41,3 +42,17 @@ def test_keys_of_what_it_holds() -> None:
     """The items have keys of their own."""
     (doors,) = keys_of(Room)
     assert (doors.name, doors.doc, doors.default, doors.item) == ("doors", "Ways in.", 1, None)
+
+
+def test_what_may_be_a_credential_does_not_show_itself() -> None:
+    """In a traceback or a debugger: neither what is marked as such, nor a password in an address."""
+    house = House(name="topsecret", rooms=[Room(doors=2)])
+    assert repr(house) == "House(name=***, hall=Room(doors=1), rooms=[Room(doors=2)])"
+    assert repr(House(name="")) == "House(name='', hall=Room(doors=1), rooms=[])"
+    config = Config(
+        cluster=Cluster(redis_url="redis://h?pw=topsecret"),
+        log=Log(traces_endpoint="http://u:topsecret@collector:4318"),
+        upstream=Upstream(api_key_file="topsecret"),
+    )
+    assert "traces_endpoint='http://***@collector:4318'" in repr(config)
+    assert "topsecret" not in repr(config)

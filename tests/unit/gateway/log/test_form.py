@@ -11,6 +11,7 @@ from datetime import UTC
 from typing import Any
 
 import pytest
+from aiohttp.http_exceptions import InvalidHeader
 
 from gateway.config.secret import Secret
 from gateway.log.events import Words
@@ -189,3 +190,14 @@ def test_words_as_a_field() -> None:
 def test_text_without_words_is_as_it_was() -> None:
     """Nothing to hide changes nothing."""
     assert without_words("as it was", ()) == "as it was"
+
+
+def test_what_a_parser_quotes_of_a_request_is_not_written() -> None:
+    """Of an error of aiohttp's parser its kind, for its words and frames hold the line that it could not read."""
+    made = record("Error handling request")
+    try:
+        raise InvalidHeader("Authorization: Bearer\x00topsecret")
+    except InvalidHeader:
+        made.exc_info = sys.exc_info()
+    assert json.loads(JsonForm().line(made))["exception"] == "InvalidHeader"
+    assert ConsoleForm().line(made).splitlines()[1:] == ["    | InvalidHeader"]

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from gateway.config.secret import Secret
 from gateway.log import event
-from gateway.log.setup import LIBRARIES, OURS, configure, watch
-from gateway.log.writing import Nobody
+from gateway.log.setup import LIBRARIES, OURS, conceal, configure, watch
+from gateway.log.writing import Nobody, Writer
 from tests.support.log import logged, restored
 
 LOGGER = logging.getLogger("wavegate.test")
@@ -133,3 +134,19 @@ def test_who_watches_is_told() -> None:
         watch(Told())
         LOGGER.warning("after")
     assert levels == ["warning"]
+
+
+def test_secrets_that_come_later_are_hidden_from_then_on() -> None:
+    """In either form, beside those that were there; a handler that makes its own lines is told and does nothing."""
+    logging.getLogger(OURS).addHandler(Writer(io.StringIO(), lambda record, known: ""))
+    for form in ("json", "console"):
+        with logged(form=form, secrets=[Secret("first-secret")]) as written:
+            LOGGER.info("first-secret second-secret third-secret")
+            written.writer.flush()
+            conceal([Secret("second-secret")])
+            conceal([Secret("third-secret")])
+            LOGGER.info("first-secret second-secret third-secret")
+            written.writer.flush()
+            before, after = written.text.splitlines()
+        assert "*** second-secret third-secret" in before
+        assert "*** *** ***" in after

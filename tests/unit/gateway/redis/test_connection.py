@@ -114,6 +114,14 @@ async def test_a_read_that_waits_is_given_its_time(server: RedisServer) -> None:
         assert not redis.away
 
 
+@pytest.mark.parametrize("url", ["http://h", "redis://h:port", "redis://:topsecret@h?pasword=topsecret"])
+async def test_an_address_that_is_none_is_said_at_once_without_what_is_in_it(url: str) -> None:
+    """Not when the first call is made, by the traceback of a library."""
+    with pytest.raises(ValueError) as caught:
+        Redis(url)
+    assert "topsecret" not in str(caught.value)
+
+
 async def test_nobody_there() -> None:
     async with Redis("redis://:secret@127.0.0.1:1", timeout=TIMEOUT) as redis:
         error = await away(redis)

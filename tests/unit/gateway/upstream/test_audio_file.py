@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.errors import UpstreamError
 from gateway.upstream import audio_file
-from gateway.upstream.audio_file import fetch, permitted
+from gateway.upstream.audio_file import fetch, permitted, written_out
 from tests.support.provider import Provider
 
 HERE = ["127.0.0.1:*"]
@@ -77,6 +77,42 @@ def test_everything_else_is_refused(url: str) -> None:
     assert caught.value.code == "upstream_refused"
     assert "audio_hosts" in caught.value.message
     assert not url or url not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "permits"),
+    [
+        ("http://169.254.169.254/latest", ["*"], False),
+        ("http://127.0.0.1:6379/", ["*:*"], False),
+        ("http://[::1]/", ["*", ""], False),
+        ("http://[fd00:ec2::254]/", ["?*"], False),
+        ("http://10.0.0.7:9000/", ["10.0.0.*:9000"], True),
+        ("http://[::1]:9000/", ["::1:*"], True),
+        ("http://anything.example/", ["*"], True),
+    ],
+)
+def test_an_address_is_listed_by_what_begins_as_it_does(url: str, hosts: list[str], *, permits: bool) -> None:
+    """Whoever lists all names has not listed what stands beside the gateway."""
+    if permits:
+        assert str(permitted(url, hosts)) == url
+    else:
+        with pytest.raises(UpstreamError):
+            permitted(url, hosts)
+
+
+def test_the_providers_own_address_is_listed_by_a_star() -> None:
+    """It is called there anyway; at a port that a pattern names, and nowhere else."""
+    assert str(permitted("http://10.0.0.7:9000/a.mp3", ["*:*"], "10.0.0.7")) == "http://10.0.0.7:9000/a.mp3"
+    for url, hosts in (("http://10.0.0.8:9000/", ["*:*"]), ("http://10.0.0.7:9000/", ["*.aliyuncs.com:*"])):
+        with pytest.raises(UpstreamError):
+            permitted(url, hosts, "10.0.0.7")
+
+
+def test_hosts_that_are_written_out() -> None:
+    """With or without a port, in any case; not those that a pattern stands for."""
+    hosts = ["Storage.internal", "127.0.0.1:*", "b.example:9000", "*.aliyuncs.com"]
+    assert all(written_out(host, hosts) for host in ("storage.internal", "STORAGE.internal.", "127.0.0.1", "b.example"))
+    assert not any(written_out(host, hosts) for host in ("a.aliyuncs.com", "internal", "", "example"))
 
 
 async def test_a_file_is_fetched_without_credentials(provider: Provider) -> None:

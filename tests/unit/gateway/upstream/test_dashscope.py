@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.config.schema import Upstream
-from gateway.model import Accepted, AudioDelta, Finished
+from gateway.model import Accepted, AudioDelta, Billed, Finished
 from gateway.protocol.dashscope import delta_payload
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.keys import ProviderKey
@@ -203,8 +203,8 @@ async def test_a_file_is_fetched_from_its_url(provider: Provider) -> None:
         return web.Response(body=whole_payload(url=f"{provider.url}/a.mp3?s=%2F", **FACTS))
 
     provider.answer = answer
-    first, *audio, last = await heard(provider.url, FILE, audio_hosts=["127.0.0.1:*"])
-    assert first == Accepted("r1")
+    first, bill, *audio, last = await heard(provider.url, FILE, audio_hosts=["127.0.0.1:*"])
+    assert (first, bill) == (Accepted("r1"), Billed(200.0)), "what it costs is known before it is fetched"
     assert b"".join(event.data for event in audio if isinstance(event, AudioDelta)) == b"ID3" * 1000
     assert isinstance(last, Finished)
     assert last.billed_seconds == 200
@@ -226,3 +226,9 @@ async def test_audio_inside_the_answer_comes_in_slices(provider: Provider) -> No
     assert b"".join(data) == audio
     assert max(map(len, data)) <= 65536
     assert len(provider.requests) == 1
+
+
+async def test_the_provider_may_have_a_name_inside(provider: Provider) -> None:
+    """What the operator names is asked wherever it leads: only results are held to public addresses."""
+    provider.says(DELTA + STOP)
+    assert (await heard(provider.url.replace("127.0.0.1", "localhost")))[-1] == END

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.config.schema import Upstream
 from gateway.errors import UpstreamError
-from gateway.model import Accepted, AudioDelta, SourceEvent
+from gateway.model import Accepted, AudioDelta, Billed, SourceEvent
 from gateway.protocol.sse import encode_event
 from gateway.upstream.dashscope import DashScopeSource
 from gateway.upstream.keys import KeyRefusedError, ProviderKey
@@ -32,6 +32,7 @@ from tests.support.provider import (
     THROTTLED,
     Provider,
     failure,
+    heard,
     raw,
 )
 from tests.support.wire import whole_payload
@@ -93,6 +94,15 @@ async def test_a_refused_key_gives_way_to_the_next(provider: Provider, tmp_path:
     assert (type(caught.value), caught.value.request_id) == (UpstreamError, "r9")
     await source.close()
     assert len(provider.requests) == 3
+
+
+async def test_a_name_for_a_generation_that_holds_the_key_is_none(provider: Provider) -> None:
+    """Some proxies make such names; tenants are told them, and so are the ledger and traces."""
+    said = f'{{"code": "InternalError", "message": "no", "request_id": "r-{SECRET}"}}'.encode()
+    provider.says(said, status=500, headers={"Content-Type": "application/json"})
+    assert (await failure(provider.url))[0].request_id is None
+    provider.says(DELTA.replace(b"r1", SECRET.encode()) + STOP)
+    assert [event.request_id for event in await heard(provider.url) if isinstance(event, Accepted)] == [""]
 
 
 async def test_no_redirect_is_followed(provider: Provider) -> None:
@@ -233,7 +243,7 @@ async def test_a_file_that_is_empty_is_no_song(provider: Provider) -> None:
 
     provider.answer = answer
     error, said = await failure(provider.url, FILE, audio_hosts=["127.0.0.1:*"])
-    assert (error.code, error.request_id, said) == ("upstream_empty", "r1", [Accepted("r1")])
+    assert (error.code, error.request_id, said) == ("upstream_empty", "r1", [Accepted("r1"), Billed(200.0)])
 
 
 async def test_a_file_that_breaks_off_is_interrupted(provider: Provider) -> None:
@@ -241,4 +251,4 @@ async def test_a_file_that_breaks_off_is_interrupted(provider: Provider) -> None
     async with raw(HEAD, b"half") as url:
         provider.says(whole_payload(url=f"{url}/a", **FACTS), headers={})
         error, said = await failure(provider.url, FILE, audio_hosts=["127.0.0.1:*"])
-    assert (error.code, said[1:]) == ("upstream_interrupted", [AudioDelta(b"half")])
+    assert (error.code, said[2:]) == ("upstream_interrupted", [AudioDelta(b"half")])

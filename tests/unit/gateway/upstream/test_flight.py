@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.config.secret import Secret
 from gateway.model import Mode, SongInput, SongRequest, SpeechInput, SpeechRequest
 from gateway.upstream import flight as module
 from gateway.upstream.flight import Flight, FlightRecorder
@@ -95,6 +97,19 @@ async def test_a_generation_is_read_back(tmp_path: Path) -> None:
     assert (found.answer.at, found.answer.status) == (0.25, 200)
     assert found.pieces == (Piece(0.5, b"one"), Piece(0.75, b"two"))
     assert (found.ended_at, found.error_code) == (1.0, "upstream_busy")
+
+
+async def test_a_known_key_is_written_nowhere(tmp_path: Path) -> None:
+    """Not in the bytes, nor in a header, nor in the file's name, which is then what it is without a provider's."""
+    key = "plain-key-5f0c88d1e2"
+    async with recording(tmp_path, known=lambda: [Secret(key)]) as recorder:
+        fly(recorder, f"Incorrect key {key}".encode(), request_id=f"r-{key}")
+    (path,) = files(tmp_path)
+    assert re.fullmatch(r"20260506T070809\.123Z-\d+-1\.flight\.jsonl", path.name)
+    found = await read(path)
+    assert found.answer.headers["x-request-id"] == "r-***"
+    assert found.pieces == (Piece(0.5, b"Incorrect key " + b"0" * len(key)),)
+    assert key.encode() not in path.read_bytes()
 
 
 async def test_no_secret_is_written(tmp_path: Path) -> None:

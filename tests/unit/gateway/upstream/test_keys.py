@@ -4,6 +4,7 @@ The keys that are looked for in reprs, errors and logs are such as could not sta
 Invariant under test: there is a usable key, or an error that says how to give one.
 """
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from gateway.config.secret import Secret, SecretFileError
 from gateway.errors import UpstreamError
 from gateway.upstream.keys import SET_ASIDE_SECONDS, KeyRefusedError, ProviderKey, read_keys
+from tests.support.log import logged
 from tests.support.relay import Clock
 
 SECRET = "sk-3f1c9d-secret"
@@ -220,3 +222,21 @@ async def test_the_log_names_a_key_by_its_hash(caplog: pytest.LogCaptureFixture)
     (record,) = caplog.records
     assert vars(record)["fields"] == {"key": "37809608", "model": MODEL}
     assert SECRET not in f"{vars(record)!r} {vars(keys)!r}"
+
+
+async def test_a_rotated_key_is_concealed_before_it_is_used(tmp_path: Path) -> None:
+    """The log hides it as it hides the first one, and whoever records answers is told of both."""
+    keys = ProviderKey(path=key_file(tmp_path, "first-plain-key"))
+    with logged() as written:
+        await keys.current(MODEL)
+        key_file(tmp_path, "second-plain-key")
+        for _ in range(2):
+            await keys.current(MODEL)
+        logging.getLogger("wavegate.upstream").warning("first-plain-key and second-plain-key")
+        await asyncio.to_thread(written.writer.flush)
+        assert [entry["event"] for entry in written.entries] == ["*** and ***"]
+    assert keys.held() == (Secret("first-plain-key"), Secret("second-plain-key"))
+    # What a simulator takes would be found in many a word.
+    key_file(tmp_path, "any")
+    await keys.current(MODEL)
+    assert keys.held() == (Secret("first-plain-key"), Secret("second-plain-key"))

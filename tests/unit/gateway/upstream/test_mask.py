@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.secret import Secret
 from gateway.protocol.dashscope import delta_payload
 from gateway.protocol.sse import encode_event
-from gateway.upstream.mask import Mask
+from gateway.upstream.mask import LEAST_BEGUN, Mask
 from tests.support.wire import stop_payload
 
 URL = "http://bucket.oss-cn-beijing.aliyuncs.com/a/b.mp3?Expires=1774937185&OSSAccessKeyId=LTAI5t&Signature=a%2Fb%3D"
@@ -24,6 +25,7 @@ STOP = stop_payload(
 )
 DELTA = delta_payload(request_id="r-1", expires_at=7, data=random.Random(1).randbytes(3000))
 STREAM = encode_event(1, "result", 200, DELTA) + encode_event(2, "result", 200, STOP)
+KEY = "plain/key-5f0c88d1e2"
 
 
 def masked(data: bytes, *cuts: int, words: bool = False) -> bytes:
@@ -100,3 +102,28 @@ def test_what_is_overwritten(given: bytes, kept: bytes) -> None:
     """Queries, keys and words in each way to write them, and nothing that only looks like it."""
     assert masked(given) == kept
     assert masked(given, *range(1, len(given))) == kept
+
+
+@pytest.mark.parametrize("cuts", [(), (3, 9, 30, 31, 60), tuple(range(1, 100))])
+def test_a_known_key_is_overwritten_whatever_it_looks_like(cuts: tuple[int, ...]) -> None:
+    """However it is cut, no more of it is left than could stand there by chance, and not a byte comes or goes."""
+    said = f'{{"message":"Incorrect API key provided: {KEY}.","again":"{KEY}{KEY}"}}'.encode()
+    mask = Mask(known=lambda: [Secret(KEY), Secret("")])
+    places = [0, *[cut for cut in cuts if cut < len(said)], len(said)]
+    out = b"".join(mask.feed(said[a:b]) for a, b in pairwise(places))
+    assert len(out) == len(said)
+    assert KEY[: LEAST_BEGUN + 1].encode() not in out
+    assert KEY[-4:].encode() not in out
+    assert json.loads(out).keys() == {"message", "again"}
+    assert out.startswith(b'{"message":"Incorrect API key provided: ')
+
+
+def test_a_key_that_becomes_known_is_overwritten_from_then_on() -> None:
+    """A rotated one; and audio stays as it is beside it."""
+    known: list[Secret] = []
+    mask = Mask(known=lambda: known)
+    assert mask.feed(f"a {KEY}".encode()) == f"a {KEY}".encode()
+    known.append(Secret(KEY))
+    assert mask.feed(f"b {KEY}".encode()) == b"b " + b"0" * len(KEY)
+    audio = base64.b64encode(random.Random(7).randbytes(5000))
+    assert mask.feed(audio) == audio
