@@ -51,7 +51,7 @@ from gateway.server.forwarding import Forwarding
 from gateway.server.gauges import Gauges
 from gateway.server.hls.door import HlsDoor
 from gateway.server.hls.sessions import Playbacks
-from gateway.server.internal import Internal
+from gateway.server.internal import Internal, by_its_name
 from gateway.server.malformed import in_our_words
 from gateway.server.pages import Pages, read_pages
 from gateway.server.port import Addresses, Port, url
@@ -158,10 +158,11 @@ class Gateway:
         self._tenants = tenants
         lease = config.quota.lease_seconds
         upstream = config.upstream
-        recorder = FlightRecorder(Path(upstream.record_dir)) if upstream.record_dir is not None else None
-        if recorder is not None:
+        keys, recorder = ProviderKey(key, upstream.api_key_file), None
+        if upstream.record_dir is not None:
+            recorder = FlightRecorder(Path(upstream.record_dir), known=keys.held)
             stack.push_async_callback(recorder.close)
-        provider = DashScopeSource(upstream, ProviderKey(key, upstream.api_key_file), recorder=recorder)
+        provider = DashScopeSource(upstream, keys, recorder=recorder)
         stack.push_async_callback(provider.close)
         account: Account | None = None
         if redis is not None and cluster is not None:
@@ -219,7 +220,7 @@ class Gateway:
         cors = Cors(tenants)
         granted = requests.with_id(cors.granted)
         audio = AudioDoor(self.hub, self.connections, time.monotonic, granted)
-        clip = ClipDoor(await stack.enter_async_context(ClipPool(config.transcode)))
+        clip = ClipDoor(await stack.enter_async_context(ClipPool(config.transcode)), config.transcode.max_clips)
         websocket = WebSocketDoor(services, self.connections, self.recorder, time.monotonic)
         middlewares = [self._forwarding.middleware, requests.lines, bounded(self.prefixes), cors.middleware, parting]
         middlewares.append(errors)
@@ -230,7 +231,7 @@ class Gateway:
         reception = Reception(self.hub, tenants)
         rest = Rest(self.hub, tenants, reception, config, audio, clip, usage, repeats, self.admission, tasks)
         public.add_routes(rest.routes())
-        hls = HlsDoor(self.hub, tenants, reception, self.admission, time.monotonic)
+        hls = HlsDoor(self.hub, tenants, reception, self.admission, time.monotonic, config.server.session_lifetime)
         self._playbacks = hls.playbacks
         stack.callback(self._playbacks.close)
         counter = tasks.create_task(self._playbacks.run(), name="playbacks")
@@ -246,7 +247,7 @@ class Gateway:
         self.gauges = Gauges(
             self.recorder, self._unready, self.connections, self.callers, self.governor, encodings, cluster
         )
-        internal = web.Application(middlewares=[errors])
+        internal = web.Application(middlewares=[errors, by_its_name])
         internal.add_routes(Internal(self.recorder, self._unready, self.gauges.look).routes())
         internal.add_routes(DebugDoor(self.hub).routes())
         server = config.server

@@ -124,11 +124,12 @@ class Tenants:
         self._by_hash = {digest: tenant for tenant in tenants for digest in tenant.keys}
 
     def holds(self, principal: Principal) -> bool:
-        """Whether who came in as this would still be let in: its tenant is there, and so is its key if it had one."""
+        """Whether who came in as this would still be let in: its tenant is there, and its key, or its ticket's."""
         tenant = self._by_id.get(principal.tenant)
         if tenant is None:
             return False
-        return principal.guest or any(key_id(known) == principal.key_id for known in tenant.keys)
+        name = principal.minted_by if principal.guest else principal.key_id
+        return name is None or any(key_id(known) == name for known in tenant.keys)
 
     def visitor(
         self, given: Credentials, *, origin: str | None, page: str | None = None, host: str | None = None
@@ -139,13 +140,13 @@ class Tenants:
         client calls the gateway, whose own pages need not stand on any list.
         """
         if given.ticket is None:
-            return Visitor(self.principal(given, origin=origin, host=host), self._uses)
+            return Visitor(self.principal(given, origin=origin, host=host), self._uses, holds=self.holds)
         ticket = self.office.verify(given.ticket, origin or page)
-        tenant = self._by_id.get(ticket.tenant)
-        if tenant is None:
+        guest = Principal(ticket.tenant, f"ticket {ticket.name}", guest=True, minted_by=ticket.key_id)
+        if not self.holds(guest):
             raise AccessError("bad_credentials", "This ticket is not valid.")
-        self.check_page(tenant.id, origin, host)
-        return Visitor(Principal(ticket.tenant, f"ticket {ticket.name}", guest=True), self._uses, ticket)
+        self.check_page(ticket.tenant, origin, host)
+        return Visitor(guest, self._uses, ticket, holds=self.holds)
 
     def principal(self, given: Credentials, *, origin: str | None, host: str | None = None) -> Principal:
         """Whose key this is. Raises AccessError."""
@@ -194,8 +195,11 @@ class Tenants:
     def check_page(self, tenant: str, origin: str | None, host: str | None = None) -> None:
         """Whether pages of this origin may use the tenant; those of the gateway itself, at `host`, may.
 
-        Raises AccessError.
+        A demo answers by the names of its machine alone: any other was made to lead to it by the page that uses it, for
+        whose browser that page is then the demo's own (DNS rebinding). Raises AccessError.
         """
+        if self.demo and host is not None and not _on_loopback(f"http://{host}"):
+            raise AccessError("origin_forbidden", "A demo is for this machine: call it localhost or 127.0.0.1.")
         if origin is not None and not own_page(origin, host) and not self.allows(tenant, origin):
             raise AccessError("origin_forbidden", "Pages of this origin may not use this tenant.")
 

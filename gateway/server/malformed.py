@@ -59,13 +59,21 @@ def unreadable(status: int, reason: BaseException | None = None) -> web.Response
 
 
 async def in_our_words(request: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`: a refusal of aiohttp's own (417 for an `Expect`) says the same, with its status."""
+    """For `on_response_prepare`: a refusal of aiohttp's own (417 for an `Expect`) says the same, with its status.
+
+    No middleware has seen such a request, so none has counted it; the connection ends, and connections are counted.
+    """
     if isinstance(response, web.HTTPException) and response.status >= 400:
+        response.force_close()
+        response.headers["Connection"] = "close"
         _say(response, RequestError("invalid_request", "This request expects what this gateway does not do."))
 
 
 def _say(response: web.Response, error: WavegateError) -> None:
-    response.body = encode({"error": error.body()})
+    response.body = body = encode({"error": error.body()})
+    # The head may have been made of what was to be said before: with its length the rest of this would be taken for
+    # the beginning of the next answer, which behind a proxy is somebody else's.
+    response.headers["Content-Length"] = str(len(body))
     response.headers["Content-Type"] = "application/json"
     if not error.handling.retryable:
         response.headers["X-Should-Retry"] = "false"

@@ -80,3 +80,5 @@ async def named(request: web.Request, response: web.StreamResponse) -> None:
     """A signal: the head of an answer is about to be written."""
     if (request_id := request.get(ID)) is not None:
         response.headers.setdefault(HEADER, request_id)
+    # It would tell which versions of what serve here.
+    response.headers.pop("Server", None)

@@ -45,8 +45,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """A JSON answer."""
-    headers = {"X-Content-Type-Options": "nosniff"} | (headers or {})
+    """A JSON answer, which nobody keeps: the next to ask at this address may be somebody else."""
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} | (headers or {})
     return web.Response(body=encode(document), status=status, content_type="application/json", headers=headers)
 
 
@@ -148,16 +148,17 @@ class Rest:
 
     async def ticket(self, request: web.Request) -> web.Response:
         """A ticket for a guest. Its stream must be there, and its page on the tenant's list."""
-        tenant = self._reception.owner(request).tenant
+        owner = self._reception.owner(request)
+        tenant = owner.tenant
         body = await whole_body(request, self._config.server.handshake_timeout)
         wanted = Wanted(**structs.asdict(decode_ticket(body)))
         # First, for it names the field that is wrong; nobody has the ticket until everything is right.
-        minted = self._tenants.office.mint(tenant, wanted)
+        minted = self._tenants.office.mint(tenant, wanted, owner.key_id)
         if wanted.stream_id is not None:
             await self._hub.find(tenant, wanted.stream_id)
         self._tenants.check_page(tenant, wanted.origin)
         document = {"ticket": minted.token.reveal(), "expires_at": minted.ticket.expires_at}
-        return answer(document, 201, {"Cache-Control": "no-store"})
+        return answer(document, 201)
 
     async def create(self, request: web.Request) -> web.Response:
         self._admission.check_newcomer()
@@ -202,5 +203,6 @@ class Rest:
         self._admission.check_newcomer()
         visitor, stream = await self._reception.listener(request)
         if request.method != "HEAD":
+            self._hub.check_bytes(stream.tenant)
             await visitor.enter()
         return await self._clip.handle(request, stream)

@@ -138,9 +138,17 @@ class ClientSession:
             self._connection.say(message)
 
     def recheck(self) -> None:
-        """The tenants have changed: who came with a key that is no more is sent away."""
-        if self._visitor is not None and not self._services.tenants.holds(self._visitor.principal):
+        """The tenants have changed: who came with a key that is no more, or from such a page, is sent away."""
+        if self._visitor is None:
+            return
+        principal, tenants = self._visitor.principal, self._services.tenants
+        if not tenants.holds(principal):
             self.turn_away(AccessError("bad_credentials", "This key is not known here any more."))
+            return
+        try:
+            tenants.check_page(principal.tenant, self._origin, urlsplit(self._base).netloc)
+        except AccessError as error:
+            self.turn_away(error)
 
     def rest(self) -> None:
         """Ends it, since nothing is heard and nothing asked for: whoever wants something may come again."""
@@ -354,6 +362,7 @@ class ClientSession:
         listener, recovered = self._services.hub.attach(stream, channel, attachment, since, on_lag, place)
         attachment.resumed(recovered)
         self._attached[stream.id] = (attachment, listener)
+        self._known.hears(stream.id)
         self._connection.listeners.append(listener)
         listener.join()
         if stream.place is not None:

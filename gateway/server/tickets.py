@@ -64,7 +64,8 @@ class Wanted:
 class Claims(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What is signed, in this order. Times are whole Unix seconds; `allow` is a letter for each permission.
 
-    Of the origin there is a hash alone: it has a length that fits into every ticket.
+    Of the origin there is a hash alone: it has a length that fits into every ticket. `hidden_key_id` names the key of
+    the tenant that asked for it, and with which it goes, to nobody but a gateway.
     """
 
     id: bytes
@@ -76,6 +77,7 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     uses: int
     origin: bytes | None
     max_audio_seconds: int | None
+    hidden_key_id: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,6 +93,7 @@ class Ticket:
     uses: int
     origin: bytes | None
     max_audio_seconds: int | None
+    key_id: str | None = None
 
     def __repr__(self) -> str:
         return f"<Ticket {self.name} of {self.tenant}>"
@@ -144,12 +147,15 @@ class TicketOffice:
         self._now = now
         self._token_bytes = token_bytes
 
-    def mint(self, tenant: TenantId, wanted: Wanted) -> Minted:
-        """A new ticket of this tenant. Raises RequestError naming the field that cannot be."""
+    def mint(self, tenant: TenantId, wanted: Wanted, key_id: str | None = None) -> Minted:
+        """A new ticket of this tenant, good as long as its key of this name is. Raises RequestError naming the field
+        that cannot be.
+        """
         _check(wanted)
         now = self._now()
+        key, ticket_id = self._keys.current(now), self._token_bytes(_ID_BYTES)
         claims = Claims(
-            id=self._token_bytes(_ID_BYTES),
+            id=ticket_id,
             tenant=tenant,
             stream_id=wanted.stream_id,
             allow="".join(sorted({Permission(one).value[0] for one in wanted.allow})),
@@ -158,11 +164,11 @@ class TicketOffice:
             uses=wanted.uses,
             origin=None if wanted.origin is None else _origin_digest(wanted.origin),
             max_audio_seconds=wanted.max_audio_seconds,
+            hidden_key_id=None if key_id is None else self._masked(key, ticket_id, key_id.encode()),
         )
-        key = self._keys.current(now)
         message = bytes([_VERSION]) + key.to_bytes(4, "big") + _encode(claims)
         token = PREFIX + _text(message + self._keys.sign(key, message))
-        return Minted(Secret(token), _ticket(claims))
+        return Minted(Secret(token), _ticket(claims, key_id))
 
     def verify(self, token: str, origin: str | None = None) -> Ticket:
         """The ticket, if it is good now and here. `origin` is that of the page which sent it, None if that is unknown.
@@ -174,14 +180,22 @@ class TicketOffice:
         if len(message) <= _HEAD_BYTES or message[0] != _VERSION:
             _bad()
         key, now = int.from_bytes(message[1:_HEAD_BYTES], "big"), self._now()
-        if not self._keys.signed(key, message, signature) or not self._keys.honours(key, now):
+        place = self._keys.signer(key, message, signature)
+        if place is None or not self._keys.honours(key, now):
             _bad()
-        ticket = _ticket(_decode(message[_HEAD_BYTES:]))
+        claims = _decode(message[_HEAD_BYTES:])
+        hidden = claims.hidden_key_id
+        ticket = _ticket(claims, None if hidden is None else self._masked(key, claims.id, hidden, place).decode())
         if ticket.issued_at > now + LEEWAY_SECONDS:
             _bad()
         ticket.check_alive(now)
         ticket.check_origin(origin)
         return ticket
+
+    def _masked(self, key: int, ticket_id: bytes, octets: bytes, place: int = 0) -> bytes:
+        """Hides a key's name, and shows it again: who has a ticket could try guesses of the key at what is its hash."""
+        pad = self._keys.pad(key, ticket_id, len(octets), place)
+        return bytes(one ^ other for one, other in zip(octets, pad, strict=True))
 
 
 def is_probe(method: str, wanted_range: str | None) -> bool:
@@ -223,7 +237,7 @@ def _bad() -> Never:
     raise AccessError("bad_credentials", "This ticket is not valid.")
 
 
-def _ticket(claims: Claims) -> Ticket:
+def _ticket(claims: Claims, key_id: str | None) -> Ticket:
     return Ticket(
         id=claims.id,
         tenant=TenantId(claims.tenant),
@@ -234,6 +248,7 @@ def _ticket(claims: Claims) -> Ticket:
         uses=claims.uses,
         origin=claims.origin,
         max_audio_seconds=claims.max_audio_seconds,
+        key_id=key_id,
     )
 
 

@@ -50,7 +50,7 @@ class UsageDoor:
     async def handle(self, request: web.Request, tenant: TenantId) -> web.StreamResponse:
         """Raises RequestError that names the parameter, ServiceError."""
         since, until = span_of(request.query, self._now())
-        headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+        headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
         if wants_csv(",".join(request.headers.getall("Accept", []))):
             return await self._table(request, tenant, since, until, headers)
         limit = number(request.query, "limit", int)

@@ -2,7 +2,8 @@
 
 A use opens one session or one request, and the first order made in there; each further order spends a use of its own.
 Invariant: what a ticket grants is counted before it is given, and never given back by a failure: a use that may have
-been spent is spent, seconds that may have been bought are bought. It must not know sockets, nor where uses are kept.
+been spent is spent, seconds that may have been bought are bought. A session may outlive its ticket: it hears on what it
+has begun to hear, and neither begins nor buys anything else. It must not know sockets, nor where uses are kept.
 """
 
 import logging
@@ -19,15 +20,23 @@ logger = logging.getLogger("wavegate.tickets")
 
 
 class Visitor:
-    """One session or request. `ticket` is None for the holder of a key, whom nothing here concerns."""
+    """One session or request. `ticket` is None for the holder of a key; `holds` tells who may still be in."""
 
     def __init__(
-        self, principal: Principal, uses: Uses, ticket: Ticket | None = None, *, now: Callable[[], float] = time.time
+        self,
+        principal: Principal,
+        uses: Uses,
+        ticket: Ticket | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+        holds: Callable[[Principal], bool] = lambda _: True,
     ) -> None:
         self.principal = principal
         self.ticket = ticket
         self._uses = uses
         self._now = now
+        self._holds = holds
+        self._heard: set[str | None] = set()
         self._entered = False
         self._covered = True
 
@@ -40,18 +49,24 @@ class Visitor:
         """Whether this may be done, with this stream. Spends nothing. Raises AccessError, RequestError."""
         if self.ticket is not None:
             self.ticket.check(permission, stream_id)
-            if permission is Permission.CREATE:
-                # A session may outlive its ticket, the count of what was bought with it does not.
+            if stream_id not in self._heard:
                 self.ticket.check_alive(self._now())
+
+    def hears(self, stream_id: str) -> None:
+        """It has begun to hear this stream, and may do so again."""
+        self._heard.add(stream_id)
 
     async def enter(self) -> None:
         """Spends the use that opens this session or request; a second call spends nothing.
 
-        Raises AccessError `ticket_used`, ServiceError.
+        Raises AccessError `ticket_used`, `bad_credentials`, ServiceError.
         """
         if self._entered:
             return
         await self._spend()
+        if not self._holds(self.principal):
+            # The tenants were changed while this waited: for its use, or before for its body.
+            raise AccessError("bad_credentials", "This key or ticket is not known here any more.")
         self._entered = True
 
     async def buy(self, seconds: float) -> "Purchase":
@@ -69,12 +84,19 @@ class Visitor:
         ceiling = ticket.max_audio_seconds
         if ceiling is None:
             return Purchase(self, 0.0)
-        if not await self._uses.take(ticket.id, seconds, ceiling, ticket.expires_at):
+        if not await self.take(seconds):
             # The use that was spent for this order is good for the next, which may want less.
             self.excuse()
             sentence = f"This ticket may buy {ceiling} s of audio in all: {seconds:g} s more would be too many."
             raise LimitError("quota_exceeded", sentence)
-        return Purchase(self, seconds)
+        return Purchase(self, seconds, bounded=True)
+
+    async def take(self, seconds: float) -> bool:
+        """For a purchase: seconds out of what the ticket may buy, if so many are left. Raises ServiceError."""
+        ticket = self.ticket
+        if ticket is None or ticket.max_audio_seconds is None:
+            return True
+        return await self._uses.take(ticket.id, seconds, ticket.max_audio_seconds, ticket.expires_at)
 
     async def settle(self, taken: float, used: float) -> None:
         """For a purchase: counts what was bought in place of what was taken. Never raises for the store's sake."""
@@ -96,13 +118,29 @@ class Visitor:
             raise AccessError("ticket_used", "This ticket has been used: get a new one.")
 
 
-class Purchase:
-    """`taken` seconds for one order; 0 without a ceiling. If neither method is called, they stay taken for good."""
+# What a song that becomes longer than it was taken for asks for: all of what it needs, or the last of what is left.
+_SHARES = (1.0, 0.5, 0.2, 0.05, 0.01)
 
-    def __init__(self, visitor: Visitor, taken: float) -> None:
+
+class Purchase:
+    """`taken` seconds for one order; 0 if it is not `bounded`. Settled or undone, or they stay taken for good.
+
+    Implements the relay's `Allowance`.
+    """
+
+    def __init__(self, visitor: Visitor, taken: float, *, bounded: bool = False) -> None:
         self._visitor = visitor
         self.taken = taken
+        self.bounded = bounded
         self._open = True
+
+    async def more(self, seconds: float) -> float:
+        """Takes up to so many more and gives how many. Raises LimitError when the ticket has none, and ServiceError."""
+        for share in _SHARES:
+            if await self._visitor.take(share * seconds):
+                self.taken += share * seconds
+                return share * seconds
+        raise LimitError("quota_exceeded", "The seconds of audio that this ticket may buy are used up.")
 
     async def settle(self, seconds: float) -> None:
         """The generation has ended and cost so much. Only the first call counts, of this and `undo`."""

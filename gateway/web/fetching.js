@@ -57,7 +57,7 @@ export class Fetching {
     const [wish] = song.plan.formats;
     const { codec = wish, sample_rate: rate, channels, bitrate } = wish;
     const query = Object.entries({ since, rate, channels, bitrate }).filter(([, value]) => value !== undefined);
-    const path = `/v1/streams/${song.id}/audio.${codec}?${new URLSearchParams(query)}`;
+    const path = `/v1/streams/${encodeURIComponent(song.id)}/audio.${codec}?${new URLSearchParams(query)}`;
     let got = 0;
     let tag = null;
     for (let whole = false; !whole && !song.error; ) {
@@ -114,7 +114,7 @@ export class Fetching {
   }
 
   async #look(song, signal) {
-    const answer = await this.#request(`/v1/streams/${song.id}`, { signal });
+    const answer = await this.#request(`/v1/streams/${encodeURIComponent(song.id)}`, { signal });
     if (!answer.ok) return undefined;
     const { status, error, lyrics, title, listeners, duration_seconds: seconds } = await answer.json();
     song.receive({ type: 'stream.metadata', stream_id: song.id, lyrics, title, listeners, generated_seconds: seconds });

@@ -22,7 +22,7 @@ export class Rest {
   }
 
   stream(id) {
-    return this.#json(`/v1/streams/${id}`);
+    return this.#json(`/v1/streams/${encodeURIComponent(id)}`);
   }
 
   /** This month's ledger, sums alone. */
@@ -42,7 +42,7 @@ export class Rest {
   }
 
   async clip(id, extension, query, signal) {
-    const path = `/v1/streams/${id}/clip.${extension}?${new URLSearchParams(query)}`;
+    const path = `/v1/streams/${encodeURIComponent(id)}/clip.${extension}?${new URLSearchParams(query)}`;
     return (await this.#fetch(path, { signal, patience: CLIP_PATIENCE })).blob();
   }
 

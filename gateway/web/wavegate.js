@@ -318,7 +318,7 @@ export class Wavegate extends Emitter {
       const wish = song.plan.formats[0];
       const name = (song.format && nameOf(song.format.mime)) ?? wish.codec ?? wish;
       const door = song.plan.hls ? 'hls/index.m3u8' : `audio.${name}`;
-      const url = new URL(`/v1/streams/${song.id}/${door}`, this.#server);
+      const url = new URL(`/v1/streams/${encodeURIComponent(song.id)}/${door}`, this.#server);
       url.searchParams.set('ticket', ticket);
       if (song.since === 'live') url.searchParams.set('since', 'live');
       return url.href;
@@ -334,7 +334,7 @@ export class Wavegate extends Emitter {
 
   async #cancel(song) {
     await song.ready;
-    await this.#rest(`/v1/streams/${song.id}`, { method: 'DELETE' });
+    await this.#rest(`/v1/streams/${encodeURIComponent(song.id)}`, { method: 'DELETE' });
   }
 
   async #rest(path, options = {}) {

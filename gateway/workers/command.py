@@ -21,6 +21,7 @@ from aiohttp import web
 from gateway import __version__
 from gateway.config.schema import Config
 from gateway.errors import StartError
+from gateway.server.internal import by_its_name
 from gateway.server.rest import errors
 from gateway.server.systemd import Notifier, activated
 from gateway.workers.internal import Internal
@@ -176,7 +177,7 @@ def _status(supervisor: Supervisor) -> str:
 
 async def _open(stack: AsyncExitStack, internal: Internal, config: Config) -> str:
     """Opens the internal port; its address. Raises StartError."""
-    application = web.Application(middlewares=[errors])
+    application = web.Application(middlewares=[errors, by_its_name])
     application.add_routes(internal.routes())
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()

@@ -1,6 +1,7 @@
 """Tests dealt out: slow ones first in each share, files whole, shares of a size.
 
-Invariant under test: none is lost or doubled, whatever there is to deal. It must not know the house's real tests.
+Invariant under test: none is lost or doubled, whatever there is to deal.
+It must not know the house's real tests.
 """
 
 from pathlib import Path

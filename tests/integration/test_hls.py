@@ -257,14 +257,16 @@ async def test_a_player_is_enough_to_keep_a_song(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_reload_ends_the_players_of_a_key_that_is_gone() -> None:
-    """At their next request; a guest of a tenant that stays goes on."""
-    async with bench() as gateway, anybody() as http:
+    """At their next request; a guest of a key that stays goes on."""
+    other = Tenant(id="other", keys=[key_hash(OTHER_KEY)])
+    before = [Tenant(id="acme", keys=[key_hash(KEY), key_hash("wg_new")]), other]
+    async with bench(tenants=before) as gateway, anybody() as http:
         stream = await gateway.create(BRIEF)
-        url, ticket = stream["urls"]["hls"], await mint(gateway, stream_id=stream["id"], uses=1)
+        url, ticket = stream["urls"]["hls"], await mint(gateway, key="wg_new", stream_id=stream["id"], uses=1)
         await fetch(gateway.http, url)
         await fetch(http, f"{url}?ticket={ticket}")
         assert (await gateway.info(stream["id"]))["listeners"] == 2
-        tenants = [Tenant(id="acme", keys=[key_hash("wg_new")]), Tenant(id="other", keys=[key_hash(OTHER_KEY)])]
+        tenants = [Tenant(id="acme", keys=[key_hash("wg_new")]), other]
         gateway.gateway.reload(Config(tenants=tenants))
         status, body, _ = await fetch(gateway.http, url)
         assert (status, msgspec.json.decode(body)["error"]["code"]) == (401, "bad_credentials")

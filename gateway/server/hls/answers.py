@@ -24,6 +24,8 @@ _FILE = {
     "Content-Type": MP4.content_type,
     "Cache-Control": "private, max-age=31536000, immutable",
     "Accept-Ranges": "bytes",
+    # What somebody kept who was let in is not for whoever comes next to the same browser.
+    "Vary": "Authorization",
     "X-Content-Type-Options": "nosniff",
 }
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")

@@ -27,7 +27,7 @@ from gateway.server.forwarding import host_of
 from gateway.server.hls import answers
 from gateway.server.hls.playlist import OPENING, Playlist
 from gateway.server.hls.presence import Presence
-from gateway.server.hls.sessions import Playback, Playbacks, key_of
+from gateway.server.hls.sessions import LIFETIME_SECONDS, Playback, Playbacks, key_of
 from gateway.server.hls.shelf import Shelf, etag_of
 from gateway.server.query import asked_format
 from gateway.server.reception import TENANT, Reception
@@ -55,12 +55,18 @@ _PROBED = OPENING[:2]
 
 
 class HlsDoor:
-    """`playbacks` are its sessions, which somebody has to `run`."""
+    """`playbacks` are its sessions, of `lifetime` seconds at most, which somebody has to `run`."""
 
     def __init__(
-        self, hub: Hub, tenants: Tenants, reception: Reception, admission: Admission, now: Callable[[], float]
+        self,
+        hub: Hub,
+        tenants: Tenants,
+        reception: Reception,
+        admission: Admission,
+        now: Callable[[], float],
+        lifetime: float = LIFETIME_SECONDS,
     ) -> None:
-        self.playbacks = Playbacks(hub, tenants, now)
+        self.playbacks = Playbacks(hub, tenants, now, lifetime=lifetime)
         self._hub = hub
         self._tenants = tenants
         self._reception = reception
@@ -220,7 +226,9 @@ class HlsDoor:
 
 
 def _only_looks(request: web.Request) -> bool:
-    return is_probe(request.method, request.headers.get("Range"))
+    # An If-Range that does not hold would make all of the file of two bytes of it.
+    conditional = request.method != "HEAD" and "If-Range" in request.headers
+    return not conditional and is_probe(request.method, request.headers.get("Range"))
 
 
 def _wished(request: web.Request) -> list[Wished]:

@@ -31,6 +31,7 @@ IDLE_SECONDS = 20.0
 PLAYING_SECONDS = 10.0
 # Each takes about a kilobyte.
 MOST_SESSIONS = 50_000
+LIFETIME_SECONDS = 86400.0
 _FULL_SECONDS = 5.0
 _TICK_SECONDS = 1.0
 # By which Apple's players tell which requests belong together.
@@ -57,6 +58,7 @@ class Playback:
     """
 
     __slots__ = (
+        "begun",
         "held",
         "key",
         "listener",
@@ -88,7 +90,7 @@ class Playback:
         self.listener = listener
         self.presence = presence
         self.segments = segments
-        self.seen = 0.0
+        self.begun = self.seen = 0.0
         self.over = False
         self.held = 0
         self.told = -1
@@ -102,13 +104,21 @@ class Playback:
 
 
 class Playbacks:
-    """All of this process; `run` is their one task."""
+    """All of this process; `run` is their one task. After `lifetime` seconds one is let in anew, or is not."""
 
-    def __init__(self, hub: Hub, tenants: Tenants, now: Callable[[], float], most: int = MOST_SESSIONS) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        tenants: Tenants,
+        now: Callable[[], float],
+        most: int = MOST_SESSIONS,
+        lifetime: float = LIFETIME_SECONDS,
+    ) -> None:
         self._hub = hub
         self._tenants = tenants
         self._now = now
         self._most = most
+        self._lifetime = lifetime
         self._all: OrderedDict[bytes, Playback] = OrderedDict()
         self._opening: dict[bytes, asyncio.Future[None]] = {}
 
@@ -124,8 +134,13 @@ class Playbacks:
     def find(self, key: bytes) -> Playback | None:
         """The one of this name, which has been heard of now; None if there is none."""
         playback = self._all.get(key)
-        if playback is not None:
-            self.heard_of(playback)
+        if playback is None:
+            return None
+        if self._now() - playback.begun > self._lifetime:
+            # Asking again and again would make a ticket good for ever, and keep a song for ever.
+            self.end(playback)
+            return None
+        self.heard_of(playback)
         return playback
 
     def heard_of(self, playback: Playback) -> None:
@@ -151,7 +166,11 @@ class Playbacks:
             del self._opening[key]
             opening.set_result(None)
         self._all[key] = playback
+        playback.begun = self._now()
         self.heard_of(playback)
+        if not self._tenants.holds(playback.principal):
+            # They were changed while it began.
+            self.end(playback, REFUSED)
         return playback
 
     async def run(self) -> None:

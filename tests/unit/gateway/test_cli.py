@@ -50,6 +50,23 @@ def test_ctrl_c_in_a_short_command_is_one_without_a_word(
     assert capsys.readouterr().err == ""
 
 
+def test_a_fault_of_ours_is_told_without_a_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With where it was, for whoever mends it; a key from the environment and a password in an address are hidden."""
+
+    def faulty(options: argparse.Namespace) -> int:
+        raise RuntimeError("plain-topsecret redis://:topsecret@host wg_topsecret-0123456789")
+
+    monkeypatch.setenv(cli.KEY_VARIABLE, "plain-topsecret")
+    monkeypatch.setitem(cli._COMMANDS, "default-config", faulty)
+    assert run("default-config") == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: *** redis://***@host wg_***" in said
+    assert "in faulty" in said
+    assert "topsecret" not in said
+
+
 def test_a_reader_that_has_left_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`wavegate ... | head` ends well; what is still written goes nowhere."""
 

@@ -202,6 +202,8 @@ def test_tenants_are_replaced_as_a_whole() -> None:
     assert tenants.holds(Principal(acme, key_id(new)))
     assert not tenants.holds(Principal(acme, key_id(old)))
     assert tenants.holds(Principal(acme, "ticket 0123", guest=True))
+    assert tenants.holds(Principal(acme, "ticket 0123", guest=True, minted_by=key_id(new)))
+    assert not tenants.holds(Principal(acme, "ticket 0123", guest=True, minted_by=key_id(old)))
     assert not tenants.holds(Principal(other, "ticket 0123", guest=True))
 
 

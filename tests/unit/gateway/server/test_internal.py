@@ -6,11 +6,15 @@ It must not know what makes a gateway unready.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from gateway.server.internal import Internal
+from gateway.errors import AccessError
+from gateway.server.internal import Internal, by_its_name
 from metrics.recorder import Recorder
 from tests.support.server import served
 
@@ -91,3 +95,55 @@ async def test_what_nobody_has_told_is_looked_at_first() -> None:
             async with http.get("/readyz") as response:
                 assert response.status == 200
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9464", 200),
+        ("localhost", 200),
+        ("localhost:1", 200),
+        ("[::1]:9464", 200),
+        ("10.0.0.7:9464", 200),
+        ("wavegate", 200),
+        ("evil.example:9464", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example:9464", 403),
+        ("[::1", 403),
+    ],
+)
+async def test_by_loopback_it_has_the_names_of_loopback(host: str, status: int) -> None:
+    """A page whose name was made to lead here sends that name; an address is nobody's page that is not here."""
+    request = make_mocked_request("GET", "/metrics", headers={"Host": host}, transport=arrived("127.0.0.1"))
+    assert await fate(request) == status
+    dual = make_mocked_request("GET", "/metrics", headers={"Host": host}, transport=arrived("::ffff:127.0.0.1"))
+    assert await fate(dual) == status
+
+
+async def test_elsewhere_it_has_whatever_name_it_has() -> None:
+    """In a pod, among containers; and where nothing tells where it is, or what it is called."""
+    named = {"Host": "gateway-1.music.example:9464"}
+    for transport in (arrived("10.0.0.7"), arrived("fd00::7"), arrived("/run/socket"), arrived(None)):
+        assert await fate(make_mocked_request("GET", "/metrics", headers=named, transport=transport)) == 200
+    for path in ("/healthz", "/readyz"):
+        assert await fate(make_mocked_request("GET", path, headers=named, transport=arrived("127.0.0.1"))) == 200
+    assert await fate(make_mocked_request("GET", "/metrics", transport=arrived("127.0.0.1"))) == 200
+
+
+def arrived(address: str | None) -> Mock:
+    """The socket on which a request came, which has this address here."""
+    socket = Mock()
+    socket.get_extra_info.side_effect = {"sockname": None if address is None else (address, 9464)}.get
+    return socket
+
+
+async def fate(request: web.Request) -> int:
+    """The status that a request is answered with."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    try:
+        return (await by_its_name(request, handler)).status
+    except AccessError as error:
+        return error.handling.status

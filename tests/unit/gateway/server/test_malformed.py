@@ -66,6 +66,7 @@ async def test_what_cannot_be_read_is_refused_in_the_error_body(
         head, body = await exchange(port, request_text.encode())
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"Content-Type: application/json" in head
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
     if code is not None:
         error = json.loads(body)["error"]
         assert (error["code"], error["param"]) == (code, param)
@@ -91,6 +92,16 @@ async def test_a_host_that_is_one_is_taken(host: str) -> None:
     async with place() as port:
         head, _ = await exchange(port, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     assert head.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_expectation_ends_the_connection() -> None:
+    """Nobody counts such requests; what is said behind one is not answered."""
+    async with place() as port:
+        asked = "POST /body HTTP/1.1\r\nHost: here\r\nExpect: banana\r\nContent-Length: 0\r\n\r\n"
+        head, body = await exchange(port, (2 * asked).encode())
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert b"Connection: close" in head
+    assert json.loads(body)["error"]["code"] == "invalid_request"
 
 
 async def test_what_is_no_refusal_stays_as_it_is() -> None:

@@ -58,6 +58,8 @@ async def fate(tenants: Tenants, request: web.Request) -> str:
     ("origin", "demo", "with_key", "with_ticket"),
     [
         (None, False, "acme", "acme"),
+        # A demo is this machine's: who calls it by another name was led there.
+        (None, True, "origin_forbidden", "origin_forbidden"),
         (ORIGIN, False, "key_in_browser", "acme"),
         (EVIL, False, "origin_forbidden", "origin_forbidden"),
         ("null", False, "origin_forbidden", "origin_forbidden"),
@@ -66,20 +68,34 @@ async def fate(tenants: Tenants, request: web.Request) -> str:
         (f"ftp://{HOME}", False, "origin_forbidden", "origin_forbidden"),
         ("https://gateway.example", False, "origin_forbidden", "origin_forbidden"),
         ("http://localhost:3000", False, "origin_forbidden", "origin_forbidden"),
-        ("http://localhost:3000", True, "acme", "acme"),
+        ("http://localhost:3000", True, "origin_forbidden", "origin_forbidden"),
         (EVIL, True, "origin_forbidden", "origin_forbidden"),
-        (f"http://{HOME}", True, "key_in_browser", "acme"),
+        (f"http://{HOME}", True, "origin_forbidden", "origin_forbidden"),
     ],
 )
 async def test_pages_come_with_tickets_and_from_listed_origins(
     origin: str | None, demo: bool, with_key: str, with_ticket: str
 ) -> None:
-    """The gateway's own pages come with tickets as well; the demo's, and others of its machine, with its key."""
+    """The gateway's own pages come with tickets as well."""
     tenants = tenants_of(demo=demo)
     page = {} if origin is None else {"Origin": origin}
     assert await fate(tenants, asking(Authorization=f"Bearer {KEY}", **page)) == with_key
     token = ticket(tenants)
     assert await fate(tenants, asking(f"/v1/streams?ticket={token}", **page)) == with_ticket
+
+
+@pytest.mark.parametrize("home", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LocalHost"])
+async def test_a_demo_is_for_this_machine(home: str) -> None:
+    """Its own pages, and others of its machine, come with its key; no others do."""
+    tenants = tenants_of(demo=True)
+    for origin, code in (
+        (None, "acme"),
+        (f"http://{home}", "acme"),
+        ("http://localhost:3000", "acme"),
+        (EVIL, "origin_forbidden"),
+    ):
+        page = {"Host": home} if origin is None else {"Host": home, "Origin": origin}
+        assert await fate(tenants, asking(Authorization=f"Bearer {KEY}", **page)) == code
 
 
 async def test_a_ticket_of_one_page_is_for_that_page() -> None:

@@ -156,3 +156,20 @@ def test_a_file_without_good_secrets_is_named_and_not_shown(tmp_path: Path, text
     assert str(file) in str(refused.value)
     assert "short-one" not in str(refused.value)
     assert "aaaa" not in str(refused.value)
+
+
+def test_a_pad_is_the_same_for_whoever_has_the_secret_and_for_nobody_else() -> None:
+    """By key, label and secret; and it is the signature of no message that is signed here."""
+    pad = KEYS.pad(100, b"label", 8)
+    assert len(pad) == 8
+    assert SigningKeys([FOREIGN, SECRET]).pad(100, b"label", 8, 1) == pad
+    others = {KEYS.pad(200, b"label", 8), KEYS.pad(100, b"lebal", 8), SigningKeys([FOREIGN]).pad(100, b"label", 8)}
+    assert len(others | {pad}) == 4
+    assert KEYS.sign(100, b"label")[:8] != pad
+
+
+def test_who_has_signed_is_told() -> None:
+    """By its place among the secrets."""
+    signature = SigningKeys([FOREIGN]).sign(100, MESSAGE)
+    assert SigningKeys([SECRET, FOREIGN]).signer(100, MESSAGE, signature) == 1
+    assert KEYS.signer(100, MESSAGE, signature) is None

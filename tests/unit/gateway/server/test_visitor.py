@@ -131,15 +131,28 @@ def test_looking_costs_nothing() -> None:
 
 
 async def test_a_session_outlives_its_ticket_to_listen_but_not_to_buy() -> None:
-    """What it bought could no longer be counted."""
+    """What it bought could no longer be counted; and it hears on what it has begun to hear, and nothing else."""
     place = Place(allow=BOTH, uses=0, ttl_seconds=60, max_audio_seconds=10)
     visitor = place.visitor()
     await visitor.enter()
     place.clock.at = NOW + 60 + LEEWAY_SECONDS - 0.1
     await visitor.buy(5.0)
+    visitor.check(LISTEN, "st_1")
+    visitor.hears("st_1")
     place.clock.at = NOW + 60 + LEEWAY_SECONDS
     visitor.check(LISTEN, "st_1")
+    with pytest.raises(AccessError, match="expired"):
+        visitor.check(LISTEN, "st_2")
     await refused_with("credentials_expired", visitor.buy(5.0))
+
+
+async def test_whose_key_went_while_this_waited_does_not_come_in() -> None:
+    """For its use in the store, or for its own body before: a reload has seen nobody to send away."""
+    place = Place(uses=1)
+    gone = Visitor(Principal(TENANT, "ticket 01", guest=True), place.uses, place.ticket, holds=lambda _: False)
+    await refused_with("bad_credentials", gone.enter())
+    await refused_with("bad_credentials", Visitor(Principal(TENANT, "k"), place.uses, holds=lambda _: False).enter())
+    await Visitor(Principal(TENANT, "k"), place.uses).enter()
 
 
 # -- buying ----------------------------------------------------------------------------------------------------------

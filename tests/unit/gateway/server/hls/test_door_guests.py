@@ -104,6 +104,21 @@ async def test_a_look_costs_nothing_and_begins_nothing() -> None:
             ticket = {"ticket": there.ticket(uses=1)}
 
 
+async def test_what_may_become_the_whole_is_no_look() -> None:
+    """Two bytes of a file, if it has not changed: where it has, HTTP gives all of it, so it costs a use."""
+    async with hls_place(*SONG) as there:
+        stream = await there.listened()
+        ticket = {"ticket": there.ticket(uses=1)}
+        unsure = {"Range": "bytes=0-1", "If-Range": '"another"'}
+        assert (await there.get(stream, "0.m4s", method="HEAD", headers=unsure, params=ticket))[0] == 200
+        assert stream.listeners == 1
+        status, _, body = await there.get(stream, "0.m4s", headers=unsure, params=ticket)
+        assert (status, len(body) > 2, stream.listeners) == (200, True, 2)
+        other = unsure | {"User-Agent": "other"}
+        for name in ("index.m3u8", "init.mp4", "0.m4s"):
+            assert code(await there.get(stream, name, headers=other, params=ticket)) == (401, "ticket_used")
+
+
 async def test_what_was_sent_is_counted() -> None:
     """Bytes of segments as far as they went out, the position, and nothing for a HEAD, a 304 or an init."""
     async with hls_place(*SONG) as there:

@@ -22,7 +22,14 @@ from gateway.relay.since import FromStart
 from gateway.relay.stream import Stream
 from gateway.server.auth import Credentials, Tenants
 from gateway.server.hls.presence import Presence
-from gateway.server.hls.sessions import IDLE_SECONDS, PLAYING_SECONDS, Playback, Playbacks, key_of
+from gateway.server.hls.sessions import (
+    IDLE_SECONDS,
+    LIFETIME_SECONDS,
+    PLAYING_SECONDS,
+    Playback,
+    Playbacks,
+    key_of,
+)
 from tests.support.hub import House
 from tests.support.relay import TENANT, Clock, until, within
 
@@ -143,6 +150,18 @@ async def test_whoever_is_silent_goes() -> None:
         assert (len(there.all), there.stream.listeners) == (0, 0)
 
 
+async def test_none_lasts_for_ever() -> None:
+    """However often it asks: it begins anew, which takes a credential that is good then."""
+    async with scene() as there:
+        first, begun = await there.open(b"a"), there.clock.at
+        while there.clock.at <= begun + LIFETIME_SECONDS:
+            assert there.all.find(b"a") is first
+            there.clock.at += IDLE_SECONDS / 2
+            there.all.sweep()
+        assert (there.all.find(b"a"), first.over, there.stream.listeners) == (None, True, 0)
+        assert await there.open(b"a") is not first
+
+
 async def test_whoever_is_kept_waiting_is_not_silent() -> None:
     """Its time begins anew when it has its answer."""
     async with scene() as there:
@@ -183,6 +202,14 @@ async def test_a_tenant_or_a_key_that_is_gone_ends_them() -> None:
         there.tenants.replace([])
         there.all.recheck()
         assert (guest.over, len(there.all), there.stream.listeners) == (True, 0, 0)
+
+
+async def test_whose_key_goes_while_a_playback_begins_has_none() -> None:
+    """The reload has not seen it: it is looked at once more when it is there."""
+    async with scene() as there:
+        there.tenants.replace([Tenant(id="acme", keys=[key_hash("new")])])
+        owner, guest = await there.open(b"owner"), await there.open(b"guest")
+        assert (owner.over, guest.over, len(there.all), there.stream.listeners) == (True, False, 1, 1)
 
 
 async def test_the_end_of_all() -> None:
