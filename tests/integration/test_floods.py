@@ -151,8 +151,14 @@ async def floods(names: Collection[str], listeners: int, each: float, rest: floa
 async def test_a_flood_in_passing(name: str) -> None:
     """Thirty listeners in this process hear their song to the end; the flood is turned away, and counted."""
     # A busy machine may send no more guesses than that in a moment.
-    few = {"bad_credentials_per_minute_per_address": 5}
-    server = Server(port=0, internal_port=0, trusted_proxies=[PROXY], proxy_protocol=True, **few)
+    few = 5
+    server = Server(
+        port=0,
+        internal_port=0,
+        trusted_proxies=[PROXY],
+        proxy_protocol=True,
+        bad_credentials_per_minute_per_address=few,
+    )
     async with bench(server=server, tenants=TENANTS) as gateway, AsyncExitStack() as stack:
         song = await gateway.create("[[scale seconds=4 speed=4]] a scale in a flood")
         lines = [await stack.enter_async_context(talk(gateway)) for _ in range(30)]
