@@ -22,7 +22,9 @@ from gateway.config.load import ConfigError
 from gateway.config.schema import Config
 from gateway.errors import StartError
 from gateway.log import event, set_level
+from gateway.server.resources import resident_bytes
 from gateway.server.systemd import Notifier, activated
+from gateway.server.trimming import Trimming
 from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
 from gateway.workers.command import announce, say_goodbye, taken
@@ -87,7 +89,8 @@ async def serve(
                 tell = link.ready if link is not None else partial(announce, demo=demo)
                 tell(gateway.addresses.public, gateway.addresses.internal)
                 notifier.ready()
-                await _first(stop.wait(), _reloading(gateway, started, again, reload, notifier))
+                trimming = Trimming(resident_bytes)
+                await _first(stop.wait(), _reloading(gateway, started, again, reload, notifier), trimming.run())
                 (link.leaving if link is not None else say_goodbye)()
                 notifier.stopping(lambda: gateway.drainage.seconds_left)
                 await _first(gateway.drain(), stop_now.wait())

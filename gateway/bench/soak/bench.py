@@ -32,6 +32,7 @@ from gateway.bench.stage import Crowd, Server, crowd, generous, server
 from gateway.bench.ticks import run_loop
 from gateway.bench.usage import split_processors
 from gateway.bench.visits import Guest
+from gateway.server.trimming import SECONDS as TRIM_SECONDS
 from gateway.upstream.simulator.server import Simulator
 
 LISTENERS = 200
@@ -58,7 +59,7 @@ HOW = {
 @dataclass(frozen=True, slots=True)
 class Scale:
     """`listeners` of the crowd on songs that begin each `step` seconds, and `guests`; `warm` is the first time, in
-    seconds, and songs are kept for `retain`. Trouble comes after `pauses`.
+    seconds, and songs are kept for `retain`. Trouble comes after `pauses`, and `rest` before a look at the end.
     """
 
     listeners: int = LISTENERS
@@ -68,6 +69,8 @@ class Scale:
     spare: float = 3.0
     retain: float = 8.0
     pauses: tuple[float, float] = PAUSE_SECONDS
+    # A gateway gives back what memory it has no use for.
+    rest: float = 1.5 * TRIM_SECONDS
 
 
 def run(order: Order, out: TextIO, err: TextIO, scale: Scale | None = None) -> int:
@@ -157,7 +160,7 @@ class Course:
             guests.cancel()
             await asyncio.wait([bothering, guests])
         await trouble.end()
-        return await idle(self._gateway, WORKERS, before)
+        return await idle(self._gateway, WORKERS, before, rest=scale.rest)
 
     async def _guests(self, seconds: float, count: Count, *, warm: bool) -> None:
         """All of them, each for so many seconds, and until its last visit is over."""

@@ -76,10 +76,12 @@ async def look(gateway: Server) -> State:
     )
 
 
-async def idle(gateway: Server, workers: int, before: State | None = None, seconds: float = _IDLE_SECONDS) -> State:
+async def idle(
+    gateway: Server, workers: int, before: State | None = None, seconds: float = _IDLE_SECONDS, rest: float = 0.0
+) -> State:
     """Its state as soon as there is nothing for guests, `workers` codec workers, and no more of anything countable
 
-    than `before`; or after so many seconds, whatever it is then.
+    than `before`, and has had `rest` for so long; or after so many seconds, whatever it is then.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -90,5 +92,6 @@ async def idle(gateway: Server, workers: int, before: State | None = None, secon
             more = state.more(before)
             calm = all(more[name] <= 0 for name in ("files", "sockets", "processes", "tasks"))
         if calm or loop.time() > end:
-            return state
+            await asyncio.sleep(rest)
+            return await look(gateway)
         await asyncio.sleep(_LOOK_SECONDS)

@@ -23,7 +23,7 @@ from gateway.bench.soak.count import Count
 from gateway.bench.stage import Server
 from gateway.bench.usage import children
 
-LITTLE = Scale(listeners=4, guests=3, step=0.6, warm=0.6, spare=0.5, retain=0.3, pauses=(0.1, 0.4))
+LITTLE = Scale(listeners=4, guests=3, step=0.6, warm=0.6, spare=0.5, retain=0.3, pauses=(0.1, 0.4), rest=0.0)
 KEPT = (
     "open files",
     "of them sockets",
