@@ -52,6 +52,7 @@ BEGIN = """async ([ways, seconds]) => {
   });
 }"""
 MADE = "(seconds) => window.song && song.duration > seconds"
+BACK = "(times) => song.stats.reconnects === times"
 END = "() => Promise.all(played)"
 
 
@@ -61,9 +62,11 @@ async def test_three_cuts_are_not_heard(gateway: Demo, opened: Open) -> None:
         page = await opened(line.url)
         # With a stock that outlasts a cut: where it grows thin the pace is not the song's, and no sample is its own.
         await page.evaluate(BEGIN, [[{"sink": "worklet"}, {"startBuffer": 0.5}], 4])
-        for second in (0.5, 1.3, 2.1):
+        for times, second in enumerate((0.5, 1.3, 2.1), 1):
             await page.wait_for_function(MADE, arg=second)
             line.cut()
+            # On a busy machine the next second may be there already: to cut what is cut is no second cut.
+            await page.wait_for_function(BACK, arg=times)
         in_ring, exact = await page.evaluate(END)
         assert exact["states"][-1] == "ended", exact
         assert exact["verified"] is in_ring["verified"] is True

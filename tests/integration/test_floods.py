@@ -84,7 +84,7 @@ class Scene:
         lag, growth = max(0.0, group.silence - CHUNK_SECONDS), self.gateway.resident() - before
         sent = int(program.stdout) / seconds
         logger.warning(FIGURES, name, sent, lag, answered, 100 * core, growth / 1e6, found.pause)
-        assert sent > 1, "it is a flood"
+        assert int(program.stdout) > 1, "it is a flood"
         assert not group.faults, group.words
         assert group.gone == 0
         # While the crowd itself does not look, nobody knows when a sound came.
