@@ -24,7 +24,7 @@ from gateway.errors import StartError
 from gateway.log import event, set_level
 from gateway.server.resources import resident_bytes
 from gateway.server.systemd import Notifier, activated
-from gateway.server.trimming import Trimming
+from gateway.server.trimming import Trimming, keep_apart
 from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
 from gateway.workers.command import announce, say_goodbye, taken
@@ -55,6 +55,7 @@ async def serve(
     process beside the supervisor's; and it says where it serves to the supervisor, not to the world. Others tell the
     service manager that `environ` names, if it names one, and listen where that has bound sockets for them.
     """
+    keep_apart()
     started = config
     stop, stop_now, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

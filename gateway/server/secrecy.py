@@ -9,8 +9,8 @@ import os
 import sys
 from contextlib import suppress
 
-# Set by who starts one to measure it, who without root could not count its files otherwise. No core file is written then
-# either, and nobody can set it for a process that runs.
+# Set by who starts one to measure it: without root its files could not be counted otherwise. No core file is written
+# then either, and nobody can set it for a process that runs.
 SHOWN = "WAVEGATE_SHOW_MEMORY"
 # <linux/prctl.h>
 PR_SET_DUMPABLE = 4

@@ -14,17 +14,30 @@ from contextlib import suppress
 SECONDS = 10.0
 # Held more than after the last time; below that there is too little to be given back.
 MORE_BYTES = 4 << 20
+# <malloc.h>: with these set glibc does not raise the second by itself, up to 32 MiB, after which whole songs lie among
+# small pieces for good; and threads share two heaps, not sixteen. A busy gateway grew by half as much.
+_SETTINGS = {-1: 128 << 10, -3: 128 << 10, -8: 2}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX
+
+
+def keep_apart() -> None:
+    """Once, at the start: what is large has pages of its own, which go back at once. Nothing where glibc is not."""
+    for setting, value in _SETTINGS.items():
+        _glibc("mallopt", setting, value)
 
 
 def trim() -> None:
     """Gives back every page that is free: 2 to 5 ms for some 10 MiB, beside the loop. Nothing where glibc is not."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *arguments: int) -> None:
     if sys.platform != "linux":
         return
     # Another libc has no such function; under a hardened kernel ctypes may have no place for its own code.
     with suppress(ImportError, OSError, AttributeError, MemoryError):
         import ctypes
 
-        ctypes.CDLL(None).malloc_trim(0)
+        getattr(ctypes.CDLL(None), function)(*arguments)
 
 
 class Trimming:

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from gateway.server import trimming
-from gateway.server.trimming import MORE_BYTES, Trimming, trim
+from gateway.server.trimming import MORE_BYTES, Trimming, keep_apart, trim
 
 # Between pieces that stay, many that go: all but the last of their pages are free, and none is at the end.
 PROGRAM = """
@@ -73,9 +73,32 @@ def test_the_system_has_it_back() -> None:
     assert given > 40_000_000 > kept
 
 
+# Once a large piece was given back, glibc keeps those of its size in the heap, where small ones come to lie behind.
+LARGE = """
+from gateway.server.resources import resident_bytes
+from gateway.server.trimming import keep_apart
+keep_apart()
+del [bytearray(20_000_000)][:]
+before, small = resident_bytes(), []
+for _ in range(20):
+    songs = [bytearray(b"x") * 2_000_000 for _ in range(2)]
+    small.append(bytearray(b"x") * 4000)
+    del songs
+print(resident_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc gives it back")
+def test_what_is_large_goes_back_at_once() -> None:
+    """Whole songs, with small pieces made after them: nothing is left of 4 MB."""
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True, timeout=30)
+    assert int(done.stdout) < 1_000_000
+
+
 @pytest.mark.parametrize("platform", ["darwin", "linux"])
 def test_another_system_goes_on(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without glibc, and without ctypes."""
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setitem(sys.modules, "ctypes", None)
+    keep_apart()
     trim()
