@@ -43,7 +43,10 @@ class Host(Protocol):
 
 
 class Threshold(asyncio.Protocol):
-    """`believed` tells whether the peer of a connection is a proxy whose header has to be read; None without TLS."""
+    """`believed` tells whether the peer of a connection is a proxy whose header has to be read; None without TLS.
+
+    What is said here is heard in its `turns`, as everywhere.
+    """
 
     __slots__ = ("_believed", "_context", "_host", "_said", "_socket", "_source", "_turns")
 
@@ -52,12 +55,12 @@ class Threshold(asyncio.Protocol):
         host: Host,
         context: ssl.SSLContext | None,
         believed: Callable[[asyncio.BaseTransport], bool],
-        turns: Turns | None = None,
+        turns: Turns,
     ) -> None:
         self._host = host
         self._context = context
         self._believed = believed
-        self._turns = turns or Turns()
+        self._turns = turns
         self._said = b""
         self._source: Source | None = None
         self._socket: asyncio.Transport

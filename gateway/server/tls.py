@@ -46,14 +46,14 @@ class TlsConnection(asyncio.Transport, asyncio.Protocol):
         context: ssl.SSLContext,
         established: Callable[["TlsConnection"], None],
         failed: Callable[["TlsConnection", ssl.SSLError | None], None],
-        turns: Turns | None = None,
+        turns: Turns,
     ) -> None:
         super().__init__()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._established = established
         self._failed = failed
-        self._turns = turns or Turns()
+        self._turns = turns
         self._protocol: asyncio.Protocol | None = None
         self._socket: asyncio.Transport
         self._deaf = False  # whoever is above does not read

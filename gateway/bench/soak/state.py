@@ -79,9 +79,9 @@ async def look(gateway: Server) -> State:
 async def idle(
     gateway: Server, workers: int, before: State | None = None, seconds: float = _IDLE_SECONDS, rest: float = 0.0
 ) -> State:
-    """Its state as soon as there is nothing for guests, `workers` codec workers, and no more of anything countable
+    """Its state once it is calm, and has had a `rest` of so many seconds; or after `seconds`, whatever it is then.
 
-    than `before`, and has had `rest` for so long; or after so many seconds, whatever it is then.
+    It is calm with nothing for guests, `workers` codec workers, and no more of anything countable than `before`.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

@@ -15,6 +15,7 @@ from typing import cast
 import pytest
 
 from gateway.server.tls import TlsConnection
+from gateway.server.turns import Turns
 from tests.support.certificates import Authority, Papers
 from tests.support.server import soon
 
@@ -160,8 +161,8 @@ async def place(
         there.failures.append(error.reason if error is not None else None)
         connection.close()
 
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: TlsConnection(context, established, failed), "127.0.0.1", 0)
+    loop, turns = asyncio.get_running_loop(), Turns()
+    server = await loop.create_server(lambda: TlsConnection(context, established, failed, turns), "127.0.0.1", 0)
     there.port = server.sockets[0].getsockname()[1]
     try:
         yield there
@@ -383,6 +384,6 @@ async def test_water_marks_before_the_handshake_are_nobodys(authority: Authority
     def unexpected(*_: object) -> None:
         raise AssertionError
 
-    connection = TlsConnection(serving(authority.issue()), unexpected, unexpected)
+    connection = TlsConnection(serving(authority.issue()), unexpected, unexpected, Turns())
     connection.pause_writing()
     connection.resume_writing()
