@@ -7,6 +7,7 @@ It must not know what the messages mean: that is the session's.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from websockets.frames import Close, CloseCode, Frame, Opcode
@@ -212,15 +213,20 @@ class WebSocketConnection(SocketTransport):
 
     def _flush(self) -> None:
         """Writes what the protocol has to say; an empty piece says that nothing follows."""
+        over = self._protocol.state is not State.OPEN
+        if over:
+            # Before the socket is touched: what it says of that changes nothing about it.
+            self._open = self.writable = False
         for data in self._protocol.data_to_send():
             if data:
                 self.sink.write(data)
             elif self.sink.can_write_eof():
-                # Closing with the client's bytes unread would reset the connection, and our close frame with it.
-                self.sink.write_eof()
-        if self._protocol.state is State.OPEN:
+                # Closing with the client's bytes unread would reset the connection, and our close frame with it. Of one
+                # that was reset already asyncio raises, before it tells of the loss.
+                with suppress(OSError):
+                    self.sink.write_eof()
+        if not over:
             return
-        self._open = self.writable = False
         if self._protocol.state is State.CLOSED or self._protocol.close_rcvd is not None:
             self.sink.close()
         if self._cutter is None and self.sink is not NOWHERE:

@@ -14,7 +14,7 @@ from gateway.protocol.events import Pong
 from gateway.protocol.frames import text_message
 from gateway.server import websocket
 from gateway.server.transport import NOWHERE
-from tests.support.server import Line, new_line
+from tests.support.server import Line, Wire, new_line
 
 
 class Heard:
@@ -380,3 +380,20 @@ async def test_octets_behind_the_loss_disturb_nobody() -> None:
     line.connection.sink = NOWHERE
     line.connection.data_received(late)
     assert (line.wire.written, heard.texts) == (b"", [])
+
+
+async def test_a_socket_that_is_gone_when_we_say_that_nothing_follows() -> None:
+    """asyncio raises of one that was reset, before it tells of the loss: it is over all the same, and stays so."""
+
+    class Reset(Wire):
+        def write_eof(self) -> None:
+            self.ended = True
+            raise OSError("Transport endpoint is not connected")
+
+    line = new_line()
+    line.connection.connection_made(Reset())
+    line.browser.send_close(1000)
+    line.connection.data_received(b"".join(line.browser.data_to_send()))
+    line.connection.close(1012, "going_away")
+    line.connection.say({"type": "pong"})
+    line.connection.connection_lost(ConnectionResetError())
