@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,11 @@ class Two:
 
 def sockets(pid: int) -> int:
     """How many a process has open."""
-    folder = Path(f"/proc/{pid}/fd")
-    return sum(os.readlink(entry).startswith("socket:") for entry in folder.iterdir())
+    found = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since the folder was listed
+            found += os.readlink(entry).startswith("socket:")
+    return found
 
 
 def alive(pid: int) -> bool:
