@@ -35,8 +35,12 @@ _WISHES = ("", "", "", "&rate=24000", "&channels=1", "&bitrate=64000")
 
 @dataclass(slots=True)
 class Ears:
-    """What one listener over WebSocket has heard: its hash, the position that is due, and whether it is whole."""
+    """What one listener over WebSocket has heard: its hash, the position that is due, and whether it is whole.
 
+    `who` says which listener it is, for whom something is wrong.
+    """
+
+    who: str = "somebody"
     digest: Any = field(default_factory=hashlib.sha256)
     size: int = 0
     epoch: int | None = None
@@ -102,13 +106,15 @@ class Hearing:
             "format": form if chance.random() < 0.5 else chance.choice(EXTENSIONS),
             "on_lag": chance.choice(("complete", "complete", "live")),
         }
-        ears = Ears(whole=since == "start" and wish["on_lag"] == "complete")
+        who = f"{stream} {wish['format']} {framing} {since} {wish['on_lag']}"
+        ears = Ears(who, whole=since == "start" and wish["on_lag"] == "complete")
         self._count.did(f"websocket {framing}")
         for number in range(_MOST_RESUMES):
             due = {"epoch": ears.epoch, "seq": ears.due}
             again = number > 0 and ears.due is not None
             if again:
                 self._count.did("resumed")
+                ears.who += f" {ears.epoch}:{ears.due}"
             breaks = framing != "raw" and number + 1 < _MOST_RESUMES and chance.random() < 0.4
             async with self._session() as socket:
                 await socket.send(json.dumps({**wish, "since": due if again else since}))
@@ -150,7 +156,7 @@ class Hearing:
     def _chunk(self, ears: Ears, payload: bytes, seq: int | None, init: bool) -> None:
         wrong = ears.hear(payload, seq, init=init)
         if wrong is not None and ears.whole:
-            self._count.wrong("order", wrong)
+            self._count.wrong("order", f"{wrong}: {ears.who}")
 
     def _told(self, message: dict[str, Any], ears: Ears, *, again: bool) -> bool:
         """Takes what is said beside the sound; whether it is the last word."""
@@ -166,7 +172,7 @@ class Hearing:
         elif kind == "stream.completed":
             self._count.did("heard the end")
             if ears.whole and (message["bytes"], message["sha256"]) != (ears.size, ears.digest.hexdigest()):
-                self._count.wrong("hash", f"{ears.size} bytes, where {message['bytes']} were told, or another hash")
+                self._count.wrong("hash", f"{ears.size} bytes of {message['bytes']}: {ears.who}")
             return True
         elif kind in ("stream.failed", "error"):
             self._count.refused(message["error"], kind)
