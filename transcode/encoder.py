@@ -35,8 +35,8 @@ class Encoder(Protocol):
         """Give the rest, the last packets with their padding. It is of no use afterwards."""
 
 
-# By `EncoderSpec.codec`: what makes an encoder, and what tells where its packets lie at a rate.
-_ENCODERS: dict[str, tuple[Callable[[EncoderSpec, int, int | None], Encoder], Callable[[int], Grid]]] = {
+# By `EncoderSpec.codec`: what makes an encoder, and what tells where its packets lie.
+_ENCODERS: dict[str, tuple[Callable[[EncoderSpec, int, int | None], Encoder], Callable[[EncoderSpec], Grid]]] = {
     "pcm": (PcmEncoder, PcmEncoder.grid),
     "flac": (FlacEncoder, FlacEncoder.grid),
     "mp3": (LiveMp3Encoder, LiveMp3Encoder.grid),
@@ -72,4 +72,4 @@ def resamples(spec: EncoderSpec) -> bool:
 def grid(spec: EncoderSpec) -> Grid:
     """Where in time its packets lie."""
     _, cells = _ENCODERS[spec.codec]
-    return cells(spec.sample_rate)
+    return cells(spec)

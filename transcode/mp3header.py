@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 HEADER_BYTES = 4
+MPEG1_RATE = 32000  # Hz, from which on it is MPEG 1: frames of 1152 samples, below of half as many
 
 _FULL = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _HALF = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)

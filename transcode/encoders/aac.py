@@ -20,10 +20,10 @@ class AacEncoder(FramedEncoder):
     """AAC-LC from `start` on. See `Encoder`."""
 
     @staticmethod
-    def grid(sample_rate: int) -> Grid:
+    def grid(spec: EncoderSpec) -> Grid:
         """Where its packets lie; they have one length at every rate."""
         return Grid(_FRAME, _FRAME, warmup=20)
 
     def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None, song_rate: int | None = None) -> None:
         codec = Codec("aac", spec.sample_rate, spec.channels, spec.bitrate, "fltp", _OPTIONS, song_rate)
-        super().__init__(spec, codec, self.grid(spec.sample_rate), start)
+        super().__init__(spec, codec, self.grid(spec), start)

@@ -26,13 +26,13 @@ class FlacEncoder:
     """FLAC from `start` on. See `Encoder`."""
 
     @staticmethod
-    def grid(sample_rate: int) -> Grid:
+    def grid(spec: EncoderSpec) -> Grid:
         """Where its packets lie; only the last one is shorter."""
-        return Grid(next(length for length in _LENGTHS if length <= sample_rate * _FRAME_MS // 1000))
+        return Grid(next(length for length in _LENGTHS if length <= spec.sample_rate * _FRAME_MS // 1000))
 
     def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
         self._codec = Codec("flac", spec.sample_rate, spec.channels, None, "s16", _OPTIONS)
-        self._frame = self.grid(spec.sample_rate).frame
+        self._frame = self.grid(spec).frame
         if self._codec.frame != self._frame:
             raise EncodeError("this FLAC encoder has another frame length than is known here")
         self.config = CodecConfig(spec, 0, _endless(self._codec.extradata))

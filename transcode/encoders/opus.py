@@ -20,13 +20,13 @@ class OpusEncoder(FramedEncoder):
     """Opus from `start` on, at 8, 12, 16, 24 or 48 kHz. See `Encoder`."""
 
     @staticmethod
-    def grid(sample_rate: int) -> Grid:
+    def grid(spec: EncoderSpec) -> Grid:
         """Where its packets lie."""
         # Its predictions reach back; after a second nothing is left of where it began.
-        return Grid(sample_rate // 50, _PRE_SKIP * sample_rate // 48000, warmup=50)
+        return Grid(spec.sample_rate // 50, _PRE_SKIP * spec.sample_rate // 48000, warmup=50)
 
     def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None, song_rate: int | None = None) -> None:
         codec = Codec("libopus", spec.sample_rate, spec.channels, spec.bitrate, "flt", _OPTIONS, song_rate)
         if int.from_bytes(codec.extradata[_PRE_SKIP_AT : _PRE_SKIP_AT + 2], "little") != _PRE_SKIP:
             raise EncodeError("this libopus has another delay than is known here")
-        super().__init__(spec, codec, self.grid(spec.sample_rate), start)
+        super().__init__(spec, codec, self.grid(spec), start)

@@ -16,7 +16,7 @@ class PcmEncoder:
     """PCM from `start` on. See `Encoder`."""
 
     @staticmethod
-    def grid(sample_rate: int) -> Grid:
+    def grid(spec: EncoderSpec) -> Grid:
         """Packets may begin at any sample."""
         return Grid(1)
 

@@ -6,15 +6,20 @@ Invariant: not a bit of the coded sound changes, and what is freed is given the 
 It must not know where frames come from, nor time.
 """
 
-from transcode.mp3header import HEADER_BYTES, Header, Kind, parse_header
+from transcode.mp3header import HEADER_BYTES, MPEG1_RATE, Header, Kind, parse_header
 from transcode.sideinfo import LENGTH_BITS, parts
 
 _INDICES = range(1, 15)  # of bitrates, the lowest first
+_REACH = 511  # octets that a frame can borrow at most
+_HALF_REACH = 255  # and below MPEG 1
 
 
-def _reach(kind: Kind) -> int:
-    """Octets that a frame can borrow at most."""
-    return 511 if kind.version == "1" else 255
+def frees(sample_rate: int, bitrate: int) -> bool:
+    """Whether every frame at this rate in Hz and bitrate in bit/s can be freed: the largest frame holds it and what it
+    borrows.
+    """
+    octets, most, reach = (144, 320_000, _REACH) if sample_rate >= MPEG1_RATE else (72, 160_000, _HALF_REACH)
+    return octets * bitrate // sample_rate + 1 + reach <= octets * most // sample_rate
 
 
 class Reservoir:
@@ -35,8 +40,8 @@ class Reservoir:
             return frame
         start = HEADER_BYTES + header.kind.side_info
         before, slot = self._before, frame[start:]
-        self._before = (before + slot)[-_reach(header.kind) :]
-        fits = header.size + 1 + _reach(header.kind) <= _largest(frame)
+        self._before = (before + slot)[-_REACH:]
+        fits = frees(header.kind.sample_rate, header.bitrate)
         if not fits and not first:
             return frame
         borrowed, own = _fields(frame, header)
@@ -58,7 +63,7 @@ class Reservoir:
         if header is None:
             return None
         start = HEADER_BYTES + header.kind.side_info
-        if len(frame) < start or header.size + 1 + _reach(header.kind) > _largest(frame):
+        if len(frame) < start or not frees(header.kind.sample_rate, header.bitrate):
             return None
         borrowed, own = _fields(frame, header)
         held = self._before[len(self._before) - borrowed :] + frame[start:]
@@ -89,11 +94,6 @@ def _head(frame: bytes, octets: int) -> bytes | None:
         for padding in (0, 2)
     )
     return next((head for head in heads if _size(head) >= octets), None)
-
-
-def _largest(frame: bytes) -> int:
-    """Octets of the largest frame of this kind, without padding."""
-    return _size(bytes((frame[0], frame[1], _INDICES[-1] << 4 | frame[2] & 0x0D, frame[3])))
 
 
 def _size(head: bytes) -> int:

@@ -24,7 +24,7 @@ def test_the_delay_scales_and_the_pre_skip_does_not(rate: int, delay: int, chann
     assert head[9] == channels
     assert int.from_bytes(head[10:12], "little") == 312
     assert int.from_bytes(head[12:16], "little") == rate
-    assert coder.config.delay == OpusEncoder.grid(rate).delay == delay
+    assert coder.config.delay == OpusEncoder.grid(coder.config.spec).delay == delay
 
 
 def test_packets_are_single_frames_of_20_ms() -> None:
