@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import av
 import numpy as np
+from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
 from transcode.formats import CodecFrame
@@ -19,34 +20,34 @@ from transcode.remix import Remix
 from transcode.samples import Block, Sound, limited
 
 _FLOAT = 4  # bytes of a sample
+_MOST_HELD = 32  # planes, of 16 frames in stereo
 
 
 class _Run:
-    """Decoded frames of one form without a gap between them, with room for `most` samples.
+    """Decoded frames of one form without a gap between them.
 
-    Each is copied as soon as it is there, for a decoder keeps the memory of as many as were held at once; as bytes, for
-    numpy's own way, frame by frame and joined, costs a quarter of decoding.
+    Few are held at once, for a decoder keeps the memory of as many as were; they are joined as bytes, for numpy's own
+    way, frame by frame, costs a quarter of decoding.
     """
 
-    def __init__(self, form: tuple[int, int], most: int, *, gap: bool) -> None:
+    def __init__(self, form: tuple[int, int], *, gap: bool) -> None:
         self.form, self.gap = form, gap
-        self._room = np.empty((form[1], most), dtype=np.float32)
-        self._rows = [row.data.cast("B") for row in self._room]
-        self._size = 0
+        self._joined = [bytearray() for _ in range(form[1])]
+        self._planes: list[AudioPlane | bytes] = []  # of the frames that are held, a channel after the other in each
 
     def add(self, sound: av.AudioFrame | None, size: int) -> None:
         """What became of a frame of so many samples; None is silence."""
-        begin, length = self._size * _FLOAT, size * _FLOAT
-        if sound is None:
-            self._room[:, self._size : self._size + size] = 0.0
-        else:
-            for row, plane in zip(self._rows, sound.planes, strict=True):
-                row[begin : begin + length] = memoryview(plane)[:length]
-        self._size += size
+        self._planes += [bytes(size * _FLOAT)] * self.form[1] if sound is None else sound.planes
+        if len(self._planes) >= _MOST_HELD:
+            for channel, joined in enumerate(self._joined):
+                joined += b"".join(self._planes[channel :: len(self._joined)])
+            self._planes.clear()
 
     def block(self) -> NDArray[np.float32]:
         """All of it."""
-        return self._room[:, : self._size]
+        channels = len(self._joined)
+        parts = [part for at, joined in enumerate(self._joined) for part in (joined, *self._planes[at::channels])]
+        return np.frombuffer(bytearray().join(parts), np.float32).reshape(channels, -1)
 
 
 class Mp3Decoder:
@@ -66,7 +67,8 @@ class Mp3Decoder:
         self._at = skipped  # samples decoded so far
         self._fresh = True  # no frame yet: the only place for an Info frame that speaks of this song
         self._form = sample_rate, channels  # of the last frame
-        self._mark = 0  # what its header says of that; to read it anew for each costs more than all else around a frame
+        # What its header says of that; to read it anew for each costs more than all else around a frame.
+        self._mark = 0, 0, 0
         self._torn = False  # something is missing before the next frame that sounds
         self._gap = False  # the same, before the next sample that is given
         self._remix: Remix | None = None
@@ -80,10 +82,11 @@ class Mp3Decoder:
     def decode(self, frames: Sequence[CodecFrame]) -> list[Sound]:
         """All samples of the frames, joined up to where sound is missing."""
         runs: list[_Run] = []
-        left = sum(frame.samples for frame in frames)
+        run = None
         for frame in frames:
+            size = frame.samples
             self._torn = self._torn or frame.discontinuity
-            if not frame.samples:
+            if not size:
                 if self._fresh:
                     self._trim = trim(frame.data)
                     self._fresh = False
@@ -92,33 +95,32 @@ class Mp3Decoder:
             if self._torn:
                 # What it remembers of frames before the gap would be mixed into the next one.
                 self._context.flush_buffers()
-            sound = self._decoded(frame)
-            if not runs or self._torn or runs[-1].form != self._form:
-                runs.append(_Run(self._form, left, gap=self._torn))
-            self._torn = False
-            runs[-1].add(sound, frame.samples)
-            left -= frame.samples
+            sound = self._decoded(frame.data, size)
+            if run is None or self._torn or run.form != self._form:
+                run = _Run(self._form, gap=self._torn)
+                runs.append(run)
+                self._torn = False
+            run.add(sound, size)
         return self._given([sound for run in runs for sound in self._alike(run)])
 
     def flush(self) -> list[Sound]:
         """What is held back while the song is at another rate than its first."""
         return self._given(self._rest())
 
-    def _decoded(self, frame: CodecFrame) -> av.AudioFrame | None:
-        """The frame's sound, None if it has none; sets `_form`."""
+    def _decoded(self, data: bytes, size: int) -> av.AudioFrame | None:
+        """The sound of a frame of so many samples, None if it has none; sets `_form`."""
         try:
-            decoded = self._context.decode(av.Packet(frame.data))
+            decoded = self._context.decode(av.Packet(data))
         except av.FFmpegError:
             decoded = []
-        if not decoded:
+        if not decoded or decoded[0].samples != size:
             self.errors += 1
             return None
-        (sound,) = decoded
-        _, version, rate, mode = frame.data[:4]
-        mark = version << 16 | (rate & 0x0C) << 8 | mode & 0xC0
+        sound = decoded[0]
+        mark = data[1], data[2] & 0x0C, data[3] & 0xC0
         if mark != self._mark:
             # Of the first frame at a new rate the decoder still tells the old one.
-            header = parse_header(frame.data)
+            header = parse_header(data)
             self._form = header.kind.sample_rate if header else sound.sample_rate, sound.layout.nb_channels
             self._mark = mark
         return sound
