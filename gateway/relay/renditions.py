@@ -215,8 +215,8 @@ class Renditions:
         """Starts what waited, once the song's numbers are known; ends it, when they never will be."""
         native = self._native
         del native.followers[self]
-        # All of them wait: whoever asks from now on is begun at once.
-        for made in self._made:
+        # The numbers are known a while before the first chunk: whoever asked in between was begun at once.
+        for made in [made for made in self._made if made.feed is None]:
             if native.details is None:
                 assert native.outcome is not None
                 made.channel.close(native.outcome.error, native.outcome.bill)

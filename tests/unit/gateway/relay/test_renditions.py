@@ -146,6 +146,20 @@ def test_before_the_first_sound_a_format_waits() -> None:
     assert pipe.said[-1] == ("ended", None)
 
 
+def test_who_asks_between_the_songs_numbers_and_its_first_chunk_is_begun_once() -> None:
+    """Another format waits for that chunk meanwhile; each is fed by one encode, and has every sample once."""
+    scene, pipes = Scene(opened=False), (Pipe(), Pipe())
+    listen(scene.renditions.channel(wishes("pcm")), pipes[0])
+    scene.native.open(DETAILS, b"", 0.0)
+    listen(scene.renditions.channel(wishes("wav", channels=2)), pipes[1])
+    scene.sing(3)
+    scene.close()
+    for pipe in pipes:
+        assert [chunk.seq for chunk in pipe.chunks] == list(range(len(pipe.chunks)))
+        assert sum(chunk.duration for chunk in pipe.chunks) == 4800
+        assert pipe.said[-1] == ("ended", None)
+
+
 def test_a_song_that_never_sounds_ends_those_who_wait() -> None:
     """And those who ask after its end."""
     scene, pipe, late = Scene(opened=False), Pipe(), Pipe()
