@@ -25,7 +25,7 @@ from gateway.model import (
     StreamId,
     TriedAgain,
 )
-from gateway.protocol.events import StreamMetadata, StreamQueued, encode
+from gateway.protocol.events import StreamQueued, encode
 from gateway.protocol.frames import text_message
 from gateway.relay.account import Account
 from gateway.relay.attention import Attention
@@ -33,6 +33,7 @@ from gateway.relay.channel import Channel
 from gateway.relay.charge import Charge
 from gateway.relay.instruments import Instruments
 from gateway.relay.journal import Ending, Journal
+from gateway.relay.news import news
 from gateway.relay.order import Order
 from gateway.relay.outcome import Bill
 from gateway.relay.ports import Source
@@ -199,12 +200,10 @@ class Stream:
             return
         self._announced = listeners, facts
         self._count_again = now + listeners / CROWD_TOLD_A_SECOND
-        news = StreamMetadata(self.id, self.received_seconds, listeners=listeners, title=self.title)
-        if self.lyrics:
-            news.lyrics = self.lyrics
+        message = news(self)
         if self.silence.noticed:
-            news.silent = self.silence.kind
-        self._tell(text_message(encode(news)))
+            message.silent = self.silence.kind
+        self._tell(text_message(encode(message)))
 
     def _tell(self, text: bytes) -> None:
         for channel in self.renditions:
@@ -337,6 +336,8 @@ class Stream:
         elif isinstance(event, Finished) and event.lyrics:
             self.lyrics = event.lyrics
             self.titles.settle(title_of(event.lyrics, self.title))
+            # The next look may come when the stream has ended, and nobody is there to be told.
+            self.announce()
 
     async def _end(self, error: WavegateError | None) -> None:
         """One place where the bill is settled and everybody is told, whatever ended the stream."""

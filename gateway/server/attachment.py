@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from gateway.errors import WavegateError
 from gateway.model import Chunk, Position, TenantId
 from gateway.protocol import events, frames
+from gateway.relay.news import news
 from gateway.relay.outcome import Outcome
 from gateway.relay.replica import AnyStream
 from gateway.server.view import usage
@@ -31,7 +32,7 @@ def format_info(details: StreamFormat) -> events.FormatInfo:
 class Attachment:
     """The way from one channel to one client. `on_end` is called once, when nothing follows."""
 
-    __slots__ = ("_on_end", "_recovered", "_ref", "_stream", "form", "line")
+    __slots__ = ("_missed", "_on_end", "_recovered", "_ref", "_stream", "form", "line")
 
     name = "websocket"
 
@@ -48,6 +49,7 @@ class Attachment:
         self.form = FRAMINGS[framing]
         self._ref = ref
         self._recovered: bool | None = None
+        self._missed = False  # news came while its socket took nothing
         self._on_end = on_end
 
     @property
@@ -73,6 +75,7 @@ class Attachment:
         self.line.say(message)
         if init is not None:
             self.line.write(init.wire(self.form))
+        self.line.say(news(self._stream))
 
     def send(self, chunks: Sequence[Chunk]) -> None:
         form = self.form
@@ -81,6 +84,8 @@ class Attachment:
     def metadata(self, text: bytes) -> None:
         if self.writable:
             self.line.write(text)
+        else:
+            self._missed = True
 
     def gap(self, from_seq: int, to_seq: int, reason: str) -> None:
         self.line.say(events.StreamGap(self._stream.id, from_seq, to_seq, reason))
@@ -90,6 +95,8 @@ class Attachment:
         self._on_end(self, error)
 
     def ended(self, outcome: Outcome) -> None:
+        if self._missed:
+            self.line.say(news(self._stream))
         if outcome.error is not None:
             self.line.say(events.StreamFailed(outcome.stream_id, events.ErrorBody.of(outcome.error)))
         else:

@@ -47,7 +47,7 @@ async def test_the_start_tells_where_and_what() -> None:
     """Position, rendition, real format and ref; no word of a recovery that nobody asked for."""
     attachment, line, _ = attached(ref=9)
     attachment.started(Position(3, 17), DETAILS, 7, None)
-    assert line.messages() == [
+    assert line.messages()[0] == (
         {
             "type": "stream.started",
             "ref": 9,
@@ -63,7 +63,7 @@ async def test_the_start_tells_where_and_what() -> None:
                 "bitrate": 128000,
             },
         }
-    ]
+    )
 
 
 @pytest.mark.parametrize("recovered", [True, False, None])
@@ -72,7 +72,7 @@ async def test_a_resume_is_told_truthfully(recovered: bool | None) -> None:
     attachment, line, _ = attached()
     attachment.resumed(recovered)
     attachment.started(Position(3, 0), DETAILS, 7, None)
-    (message,) = line.messages()
+    message, _ = line.messages()
     assert message.get("recovered") is recovered
     assert ("recovered" in message) is (recovered is not None)
 
@@ -81,9 +81,27 @@ async def test_the_init_chunk_comes_right_behind_the_start() -> None:
     """A container's header is the first audio, in the framing of this listener."""
     attachment, line, _ = attached("raw")
     attachment.started(Position(3, 0), StreamFormat(WAV, 44100, 2, None), 7, chunk(0, kind=Kind.INIT))
-    start, init = line.heard()
+    start, init, _ = line.heard()
     assert start.opcode is Opcode.TEXT
     assert (init.opcode, bytes(init.data)) == (Opcode.BINARY, b"payload 0")
+
+
+async def test_whoever_comes_is_told_at_once_what_is_known() -> None:
+    """Title and words of a song that is over are said to nobody else any more."""
+    attachment, line, _ = attached()
+    stream = new_stream()
+    stream.lyrics = "[verse] la la"
+    attachment = Attachment(line.connection, stream, "framed", None, lambda ended, error: None)
+    attachment.started(Position(3, 0), DETAILS, 7, None)
+    news = line.messages()[1]
+    assert news == {
+        "type": "stream.metadata",
+        "stream_id": "st_1",
+        "pts": 0.0,
+        "listeners": 0,
+        "title": stream.title,
+        "lyrics": "[verse] la la",
+    }
 
 
 @pytest.mark.parametrize(("framing", "build"), [("framed", frames.framed), ("raw", frames.raw), ("json", frames.delta)])
@@ -100,7 +118,7 @@ async def test_chunks_are_the_shared_bytes_of_their_framing(framing: str, build:
 
 
 async def test_news_wait_for_nobody() -> None:
-    """News go out when there is room, and are dropped when there is none: the next ones replace them."""
+    """News go out when there is room, and are dropped when there is none: the next ones replace them, or the last."""
     attachment, line, _ = attached()
     assert attachment.writable
     attachment.metadata(text_message(b'"one"'))
@@ -108,6 +126,9 @@ async def test_news_wait_for_nobody() -> None:
     assert not attachment.writable
     attachment.metadata(text_message(b'"two"'))
     assert [bytes(frame.data) for frame in line.heard()] == [b'"one"']
+    line.connection.resume_writing()
+    attachment.ended(outcome())
+    assert [message["type"] for message in line.messages()] == ["stream.metadata", "stream.completed"]
 
 
 async def test_a_gap_is_told_with_its_ends_and_reason() -> None:

@@ -187,7 +187,7 @@ async def test_an_order_is_confirmed_heard_and_over() -> None:
                     audio += unpack(bytes(frame.data))[1]
                 else:
                     messages.append(bytes(frame.data).split(b'"')[3].decode())
-        assert messages == ["stream.created", "stream.started", "stream.completed"]
+        assert messages == ["stream.created", "stream.started", "stream.metadata", "stream.completed"]
         assert audio == b"".join(FRAMES)
         assert there.line.connection.listeners == []
         (stream,) = there.room.hub.streams
