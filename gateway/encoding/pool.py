@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from gateway.config.schema import Transcode
+from gateway.encoding.desk import Desk
 from gateway.encoding.encode import Encode, Sink
 from gateway.encoding.keeper import Keeper, Make, Worker
 from gateway.encoding.process import WorkerProcess, command
@@ -94,8 +95,16 @@ class EncodingPool:
         """How many encodes there may be at once, in those that live."""
         return len(self.workers) * self._most
 
+    def admit(self) -> None:
+        """Raises ServiceError `transcoding_full` where there is no room for an encode."""
+        self._free()
+
     def open(self, spec: EncoderSpec, sink: Sink, resume: Resume | None = None) -> Encode:
         """An encode with the worker that has the fewest. Raises ServiceError `transcoding_full`: there is no room."""
+        return min(self._free(), key=len).open(spec, sink, resume)
+
+    def _free(self) -> list[Desk]:
+        """The desks that have room, at least one."""
         living = [keeper.desk for keeper in self._keepers if keeper.desk is not None]
         desks = [desk for desk in living if len(desk) < self._most]
         if not desks:
@@ -104,7 +113,7 @@ class EncodingPool:
                 "No more formats can be made at the moment; try again soon, or take the song's own.",
                 retry_after=_FULL_SECONDS if living else self._next_start(),
             )
-        return min(desks, key=len).open(spec, sink, resume)
+        return desks
 
     def _next_start(self) -> float:
         wait = min(keeper.retry_at for keeper in self._keepers) - self._clock()

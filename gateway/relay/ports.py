@@ -112,6 +112,10 @@ class Encodings(Protocol):
         """How many encodes there may be at once; None if there is no such number."""
         ...
 
+    def admit(self) -> None:
+        """Raises ServiceError `transcoding_full` where no encode could be opened now; nothing is kept for who asks."""
+        ...
+
     def open(self, spec: EncoderSpec, sink: "EncodingSink", resume: Resume | None = None) -> "Encoding":
         """An encode, from its first byte or taken up again. Raises ServiceError `transcoding_full` without room."""
         ...

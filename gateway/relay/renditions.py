@@ -17,6 +17,7 @@ from gateway.model import Position, RenditionId
 from gateway.relay.channel import Channel
 from gateway.relay.container import ContainerRendition
 from gateway.relay.instruments import Instruments
+from gateway.relay.mirror import Mirror
 from gateway.relay.outcome import Bill
 from gateway.relay.past import Past
 from gateway.relay.ports import Encodings
@@ -140,8 +141,13 @@ class Renditions:
             except ServiceError as full:
                 refusal = full
         assert refusal is not None, "there is at least one wish"
-        names = ", ".join(dict.fromkeys(channel.format.name for channel in self if not self._broken(channel)))
-        raise ServiceError(
+        raise self._full(refusal)
+
+    def _full(self, refusal: ServiceError) -> ServiceError:
+        """The refusal, with what can be heard all the same."""
+        begun = [made.channel for made in self._made if made.feed is not None and not self._broken(made.channel)]
+        names = ", ".join(dict.fromkeys(channel.format.name for channel in [self._native, *begun]))
+        return ServiceError(
             refusal.code,
             f"No more formats can be made at the moment. This stream can be heard at once as: {names}.",
             param="format",
@@ -164,6 +170,9 @@ class Renditions:
     def _begin(self, wished: Wished) -> Channel:
         shop = self._workshop
         self._make_room()
+        if self._native.details is None and self._native.outcome is None and wished.form != self._native.format:
+            # It will be begun with the first sound; who can be told already that it will not is told.
+            shop.encodings.admit()
         channel = Channel(shop.identify(), wished.form, shop.instruments, shop.max_bytes)
         made = _Made(wished, channel)
         if self._native.details is not None:
@@ -185,13 +194,19 @@ class Renditions:
         self._give_up(unheard)
 
     def _start(self, made: _Made) -> None:
-        """Begins, or shares, the encode. Raises ServiceError `transcoding_full`."""
+        """Begins, or shares, the encode, where there is any. Raises ServiceError `transcoding_full`."""
+        native, shop = self._native, self._workshop
+        if serves(native.format, native.details, made.wished):
+            # Encoded it would be another file than the one that is given to whoever asks from now on.
+            made.feed = mirror = Mirror(made.channel, native, shop.instruments.now, self.tell_waiting)
+            mirror.pump()
+            return
         spec = made.spec = self._spec(made.wished)
         assert spec is not None, "the song's first sound is there"
         track = self._tracks.get(spec)
         if track is None or track.error is not None:
-            track = self._tracks[spec] = Track(self._native, spec, self._workshop.encodings, self._workshop.max_bytes)
-        made.feed = feed = ContainerRendition(made.channel, track, self._workshop.instruments.now, self.tell_waiting)
+            track = self._tracks[spec] = Track(native, spec, shop.encodings, shop.max_bytes)
+        made.feed = feed = ContainerRendition(made.channel, track, shop.instruments.now, self.tell_waiting)
         feed.pump()
         track.pump()
 
@@ -223,8 +238,8 @@ class Renditions:
                 continue
             try:
                 self._start(made)
-            except ServiceError as full:
-                made.channel.close(full, Bill(0.0, settled=False))
+            except ServiceError as refusal:
+                made.channel.close(self._full(refusal), Bill(0.0, settled=False))
 
     def tell(self, text: bytes) -> None:
         """News beside the sound are no audio."""

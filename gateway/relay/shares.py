@@ -32,13 +32,21 @@ class Shares:
         """How many encodes there may be at once; None if there is no such number."""
         return self._encodings.room
 
-    def open(self, tenant: TenantId, spec: EncoderSpec, sink: EncodingSink, resume: Resume | None) -> Encoding:
-        """An encode of this tenant's. Raises ServiceError `transcoding_full`."""
+    def admit(self, tenant: TenantId) -> None:
+        """Raises ServiceError `transcoding_full` where this tenant could begin nothing now."""
+        self._keep_within_share(tenant)
+        self._encodings.admit()
+
+    def _keep_within_share(self, tenant: TenantId) -> None:
         room, mine = self.room, self._held.get(tenant, set())
         free = 0 if room is None else room - sum(map(len, self._held.values()))
         if room is not None and MUCH * len(mine) >= room and KEPT * free <= room and room >= KEPT:
             sentence = "This tenant has formats in the making in half of all places, and the last ones are for others."
             raise ServiceError("transcoding_full", sentence, retry_after=RETRY_SECONDS)
+
+    def open(self, tenant: TenantId, spec: EncoderSpec, sink: EncodingSink, resume: Resume | None) -> Encoding:
+        """An encode of this tenant's. Raises ServiceError `transcoding_full`."""
+        self._keep_within_share(tenant)
         held = _Held(self, tenant, sink)
         held.inner = self._encodings.open(spec, held, resume)
         self._held.setdefault(tenant, set()).add(held)
@@ -64,6 +72,10 @@ class Share:
     def room(self) -> int | None:
         """Of all tenants."""
         return self._shares.room
+
+    def admit(self) -> None:
+        """Raises ServiceError `transcoding_full` where it could begin nothing now."""
+        self._shares.admit(self._tenant)
 
     def open(self, spec: EncoderSpec, sink: EncodingSink, resume: Resume | None = None) -> Encoding:
         """An encode. Raises ServiceError `transcoding_full`."""

@@ -63,9 +63,12 @@ class ScriptedEncodings:
         """Those that are not closed."""
         return [encoding for encoding in self.opened if not encoding.closed]
 
-    def open(self, spec: EncoderSpec, sink: EncodingSink, resume: Resume | None = None) -> ScriptedEncoding:
+    def admit(self) -> None:
         if self.room is not None and len(self.open_ones) >= self.room:
             raise ServiceError("transcoding_full", "No room.", retry_after=2.0)
+
+    def open(self, spec: EncoderSpec, sink: EncodingSink, resume: Resume | None = None) -> ScriptedEncoding:
+        self.admit()
         self.opened.append(ScriptedEncoding(spec, sink, resume))
         return self.opened[-1]
 

@@ -23,6 +23,8 @@ def refusal(pool: EncodingPool) -> ServiceError:
     with pytest.raises(ServiceError) as full:
         pool.open(SPEC, Heard())
     assert full.value.code == "transcoding_full"
+    with pytest.raises(ServiceError, match=str(full.value)):
+        pool.admit()
     return full.value
 
 
@@ -31,6 +33,7 @@ async def test_the_worker_with_the_fewest_gets_it() -> None:
     recorder = Recorder()
     async with EncodingPool(Transcode(workers=2, max_encodings=2), recorder, make=parrot_thread()) as pool:
         assert len(pool.workers) == 2
+        pool.admit()
         encodes = [pool.open(SPEC, Heard()) for _ in range(4)]
         assert len({id(encode._owner) for encode in encodes[:2]}) == 2
         assert refusal(pool).retry_after == 2.0

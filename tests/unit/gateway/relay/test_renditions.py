@@ -160,6 +160,30 @@ def test_who_asks_between_the_songs_numbers_and_its_first_chunk_is_begun_once() 
         assert pipe.said[-1] == ("ended", None)
 
 
+def test_the_songs_own_numbers_wished_before_they_are_known_are_its_own_bytes() -> None:
+    """Whoever asks after the first sound is given the provider's; begun by one and gone on with the other it is one."""
+    scene, pipe = Scene(opened=False), Pipe()
+    listen(scene.renditions.channel(wishes("mp3", sample_rate=8000, bitrate=64000)), pipe)
+    scene.sing(3)
+    assert scene.renditions.channel(wishes("mp3", sample_rate=8000, bitrate=64000)) is scene.native
+    scene.close()
+    assert scene.encodings.opened == []
+    assert [chunk.payload for chunk in pipe.chunks] == [chunk.payload for chunk in scene.native.retained]
+    assert pipe.outcome is not None
+    assert scene.native.outcome is not None
+    assert pipe.outcome.sha256 == scene.native.outcome.sha256
+
+
+def test_before_the_first_sound_full_workers_are_told_of() -> None:
+    """Nobody buys a song to hear then that it cannot be heard so; the song's own format takes nobody's place."""
+    scene = Scene(opened=False, room=0)
+    with pytest.raises(ServiceError, match=r"at once as: mp3\.") as full:
+        scene.renditions.channel(wishes("pcm"))
+    assert (full.value.code, full.value.param) == ("transcoding_full", "format")
+    assert scene.renditions.channel(wishes("mp3", sample_rate=8000)).outcome is None
+    assert scene.renditions.channel(wishes("pcm", "mp3")) is scene.native
+
+
 def test_a_song_that_never_sounds_ends_those_who_wait() -> None:
     """And those who ask after its end."""
     scene, pipe, late = Scene(opened=False), Pipe(), Pipe()
@@ -177,6 +201,8 @@ def test_who_waits_and_finds_no_room_is_told() -> None:
     listen(scene.renditions.channel(wishes("pcm", channels=2)), unlucky)
     scene.sing(3)
     assert unlucky.said == [("ended", "transcoding_full")]
+    assert unlucky.outcome is not None
+    assert "at once as: mp3, pcm." in str(unlucky.outcome.error)
     assert lucky.said[0][0] == "started"
     scene.encodings.room = None
     assert scene.renditions.channel(wishes("pcm", channels=2)).outcome is None

@@ -42,6 +42,8 @@ def refused(shares: Shares, tenant: TenantId) -> None:
     with pytest.raises(ServiceError, match="half of all places") as full:
         shares.of(tenant).open(SPEC, Sink())
     assert (full.value.code, full.value.retry_after) == ("transcoding_full", 2.0)
+    with pytest.raises(ServiceError, match="half of all places"):
+        shares.of(tenant).admit()
 
 
 def test_the_last_places_are_for_those_who_have_few() -> None:
@@ -50,9 +52,11 @@ def test_the_last_places_are_for_those_who_have_few() -> None:
     assert (shares.room, shares.of(GREEDY).room) == (10, 10)
     fill(shares, GREEDY, 8)
     refused(shares, GREEDY)
+    shares.of(MODEST).admit()
     fill(shares, MODEST, 2)
-    with pytest.raises(ServiceError, match="No room"):
-        shares.of(TenantId("late")).open(SPEC, Sink())
+    for ask in (lambda share: share.admit(), lambda share: share.open(SPEC, Sink())):
+        with pytest.raises(ServiceError, match="No room"):
+            ask(shares.of(TenantId("late")))
 
 
 def test_who_has_less_than_half_may_have_the_last_ones() -> None:
