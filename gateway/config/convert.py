@@ -21,6 +21,7 @@ _S = TypeVar("_S", bound=Section)
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 _LONGEST_SHOWN = 60
+_NO_NAME = re.compile(r"[:=\s]")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -169,5 +170,7 @@ def _shown(kind: Any, value: Any, secret: bool) -> str:
 
 
 def _shown_name(name: Any) -> str:
-    text = redact(str(name))
+    # A value without the colon, or the blank behind it, is part of the name, and may be a secret.
+    name, *more = _NO_NAME.split(str(name), 1)
+    text = redact(name) + "…" * len(more)
     return text if _PLAIN_NAME.fullmatch(text) else repr(text[:_LONGEST_SHOWN])

@@ -105,7 +105,8 @@ def test_names_of_the_users_own() -> None:
         ({"ping_timeout": 1}, "ping_timeout: unknown key; did you mean server.ping_timeout?"),
         ({"log": {"zzz": 1}}, "log.zzz: unknown key; known here: level, format, prompts, traces_endpoint"),
         ({"log": {8080: 1}}, "log.8080: unknown key; known here: level, format, prompts, traces_endpoint"),
-        ({"log": {"a\nb": 1}}, "log.'a\\nb': unknown key; known here: level, format, prompts, traces_endpoint"),
+        ({"log": {"a\nb": 1}}, "log.'a…': unknown key; known here: level, format, prompts, traces_endpoint"),
+        ({"log": {"format :x": None}}, "log.'format…': unknown key; did you mean log.format?"),
         (
             {"upstream": {"api_key": "sk-0123456789"}},
             "upstream.api_key: unknown key; did you mean upstream.api_key_file?",
