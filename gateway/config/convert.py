@@ -21,8 +21,8 @@ _S = TypeVar("_S", bound=Section)
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 _LONGEST_SHOWN = 60
-_NO_NAME = re.compile(r"[:=\s]")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LONGEST_NAME = 18
+_ODD = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class Converter:
@@ -170,7 +170,7 @@ def _shown(kind: Any, value: Any, secret: bool) -> str:
 
 
 def _shown_name(name: Any) -> str:
-    # A value without the colon, or the blank behind it, is part of the name, and may be a secret.
-    name, *more = _NO_NAME.split(str(name), 1)
-    text = redact(name) + "…" * len(more)
-    return text if _PLAIN_NAME.fullmatch(text) else repr(text[:_LONGEST_SHOWN])
+    # It is as the operator has written it, and with a colon or its blank forgotten he has written a value there, too.
+    whole = redact(str(name))
+    shown = _ODD.split(whole, 1)[0][:_LONGEST_NAME]
+    return shown if shown and shown == whole else repr(shown + "…")
