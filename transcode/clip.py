@@ -22,8 +22,9 @@ import numpy.typing as npt
 from transcode.converter import Converter
 from transcode.edit import Edit, Span
 from transcode.errors import ClipError
-from transcode.formats import FLAC, PCM, WAV, Format, StreamFormat
+from transcode.formats import FLAC, MP3, PCM, WAV, Format, StreamFormat
 from transcode.framer import Framer
+from transcode.lametag import info
 from transcode.normalise import normalised
 from transcode.spec import EncoderSpec, Wish, resolve
 from transcode.transcoder import Transcoder
@@ -160,11 +161,14 @@ def _encoded(pcm: bytes, form: Format, spec: EncoderSpec) -> bytes:
     converter = Converter(form, spec, pcm=StreamFormat(PCM, spec.sample_rate, spec.channels, None))
     try:
         pieces = _pieces(pcm, _SECONDS * spec.sample_rate * 2 * spec.channels)
-        chunks = [chunk.data for piece in pieces for chunk in converter.feed(piece)]
-        chunks += [chunk.data for chunk in converter.flush()]
-        file = b"".join((converter.init, *chunks))
+        chunks = [chunk for piece in pieces for chunk in converter.feed(piece)]
+        chunks += converter.flush()
+        file = b"".join((converter.init, *(chunk.data for chunk in chunks)))
     finally:
         converter.close()
+    if form is MP3:
+        # What the encoder put around the clip would be heard, in a loop as a gap, if nobody said it.
+        return info(file, -chunks[0].pts, sum(chunk.padding for chunk in chunks)) + file
     return _whole_flac(file, pcm, spec.channels) if form is FLAC else file
 
 

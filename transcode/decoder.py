@@ -16,7 +16,7 @@ from transcode.samples import Sound
 
 
 class Decoder(Protocol):
-    """A decoder of one song; `errors` is how many frames it refused, which were made silence."""
+    """A decoder of one song; `errors` is how many frames it refused, which were made silence, and are a gap."""
 
     sample_rate: int
     channels: int

@@ -1,8 +1,9 @@
 """The sound of MP3 frames, without what an encoder put around it.
 
 Invariant: a frame of n samples becomes n samples, silence where the decoder refuses it, so that time in the song is
-time in its frames; of these only what the Info frame calls padding is dropped. All of it comes at the first frame's
-rate and channels, whatever a damaged or spliced stream turns into.
+time in its frames; of these only what the Info frame calls padding is dropped. Where silence takes the place of sound
+that had begun, sound is missing. All of it comes at the first frame's rate and channels, whatever a damaged or spliced
+stream turns into.
 It must not know framing: frames come whole, and say themselves where bytes were lost.
 """
 
@@ -70,6 +71,9 @@ class Mp3Decoder:
         # What its header says of that; to read it anew for each costs more than all else around a frame.
         self._mark = 0, 0, 0
         self._torn = False  # something is missing before the next frame that sounds
+        # The last frame was sound, of which a refused one is then the gap. Before the first there is nothing to tear:
+        # a song that is taken up in the middle begins with frames whose past is not there.
+        self._sounding = False
         self._gap = False  # the same, before the next sample that is given
         self._remix: Remix | None = None
         self._remixed = self._form  # what `_remix` converts from
@@ -96,10 +100,11 @@ class Mp3Decoder:
                 # What it remembers of frames before the gap would be mixed into the next one.
                 self._context.flush_buffers()
             sound = self._decoded(frame.data, size)
-            if run is None or self._torn or run.form != self._form:
-                run = _Run(self._form, gap=self._torn)
+            gap = self._torn or (sound is None and self._sounding)
+            self._torn, self._sounding = False, sound is not None
+            if run is None or gap or run.form != self._form:
+                run = _Run(self._form, gap=gap)
                 runs.append(run)
-                self._torn = False
             run.add(sound, size)
         return self._given([sound for run in runs for sound in self._alike(run)])
 

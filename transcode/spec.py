@@ -46,21 +46,24 @@ class EncoderSpec:
 class _Ability:
     """A codec's row. `rates` empty is all of RATES; `bitrates` are a range in bit/s, its upper end for each channel.
 
-    `usual` is the bitrate in bit/s a channel of a song at 44.1 or 48 kHz.
+    `usual` is the bitrate in bit/s a channel of a song at 44.1 or 48 kHz, `least` what is usual at any rate.
     """
 
     rates: tuple[int, ...] = ()
     bitrates: tuple[int, int] | None = None
     usual: int = 0
+    least: int = 0
 
 
 _ABILITIES = {
     "pcm": _Ability(),
     "flac": _Ability(),
     "mp3": _Ability(_NINE, (8000, 320_000), 96_000),
-    # Above 160 kbit/s a channel FFmpeg's encoder has nothing to spend them on.
-    "aac": _Ability(_NINE, (8000, 160_000), 64_000),
-    "opus": _Ability(_OPUS, (6000, 256_000), 48_000),
+    # Above 160 kbit/s a channel FFmpeg's encoder has nothing to spend them on. Below 20 music at low rates is no
+    # longer like itself (a correlation of 0.98).
+    "aac": _Ability(_NINE, (8000, 160_000), 64_000, 20_000),
+    # The same below 32, also at 24 kHz: what is left of it is coded as if it were speech.
+    "opus": _Ability(_OPUS, (6000, 256_000), 48_000, 32_000),
 }
 
 
@@ -116,7 +119,7 @@ def _bitrate(form: Format, ability: _Ability, wish: Wish, rate: int, channels: i
     if ability.bitrates is None:
         return None
     # Half the bandwidth needs about half the bits.
-    usual = ability.usual * channels * min(1.0, rate / 44100)
+    usual = max(ability.usual * min(1.0, rate / 44100), ability.least) * channels
     wanted = wish.bitrate or usual
     if form.codec == "mp3":
         return min(bitrates(rate), key=lambda known: abs(known - wanted))

@@ -24,9 +24,11 @@ _CODECS = {
 }
 # An extensible header names its coding by a GUID: the old number, then these octets.
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-# As a size read: the length stands in RF64's ds64 chunk, or nowhere. As one written: the end is not known yet, and
-# players read on to the end of the stream.
+# The length stands in RF64's ds64 chunk, or nowhere.
 PLACEHOLDER = 0xFFFFFFFF
+# What we write for a length that is not known yet, as SoX does into a pipe. Players read as far as there is something,
+# and FFmpeg does not warn, as it does of the placeholder. It is whole samples.
+ENDLESS = 0x7FFFF000
 _HEADER_BYTES = 36  # what the RIFF size counts beside the samples
 
 
@@ -118,7 +120,7 @@ def _coding(form: bytes) -> Coding:
 
 
 def wav_header(sample_rate: int, channels: int, data_bytes: int | None = None) -> bytes:
-    """The 44 bytes before the samples of a 16-bit PCM WAV file; `data_bytes` None says that the length is not known.
+    """The 44 bytes before the samples of a 16-bit PCM WAV file; `data_bytes` None is the placeholder for both lengths.
 
     Raises `EncodeError` for values that a WAV header cannot hold.
     """

@@ -1,11 +1,14 @@
 """The clip door: GET …/clip.EXT, a piece of a song as a file of its own, cut from what exists of it so far.
 
 Invariant: the loop only joins bytes; cutting is done elsewhere. Whatever a stranger asks for is a clip or an error that
-names the field. It must not know how clips are cut.
+names the field; a clip's second is the song's, also where the oldest of it is no longer kept.
+It must not know how clips are cut.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from aiohttp import web
@@ -15,10 +18,11 @@ from gateway.model import TenantId
 from gateway.relay.channel import Channel
 from gateway.relay.replica import AnyStream
 from gateway.relay.wishes import Wished, possible
+from gateway.server.heads import headers_of
 from gateway.server.query import asked_format, number
 from transcode.edit import Edit
-from transcode.formats import Format
-from transcode.spec import Wish
+from transcode.formats import PCM, Format, StreamFormat
+from transcode.spec import Wish, resolve
 
 RETRY_SECONDS = 5.0
 _SWITCH = {"true": True, "1": True, "": True, "false": False, "0": False}
@@ -51,8 +55,16 @@ class ClipDoor:
         native = await stream.obtain([Wished(stream.native.format, Wish())])
         if native.end == native.first:
             raise stream.error or RequestError("invalid_input", "Nothing of this song is there yet.", param="start")
+        details = native.details
+        assert details is not None, "it is known with the first sound"
+        if form is PCM:
+            # Nothing in the bytes tells what they are: the clip is made to be what its head says.
+            spec = resolve(form, wish, details)
+            wish = replace(wish, sample_rate=spec.sample_rate, channels=spec.channels)
+            details = StreamFormat(form, spec.sample_rate, spec.channels, None)
+        edit = replace(edit, start=_kept(native, edit.start))
         headers = {
-            "Content-Type": form.content_type,
+            "Content-Type": headers_of(form, details)["Content-Type"],
             "Content-Disposition": f'inline; filename="{stream.id}.{form.name}"',
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
@@ -98,6 +110,18 @@ def _normalize(query: Mapping[str, str]) -> bool | float:
     """A switch, or a loudness in LUFS."""
     switch = _SWITCH.get(query.get("normalize", "false").lower())
     return switch if switch is not None else number(query, "normalize", float) or False
+
+
+def _kept(native: Channel, start: float) -> float:
+    """The second of the song, as one of what is kept of it. Raises RequestError where it has gone, or never was."""
+    begin, end = native.seconds(native.pts(native.first)), native.seconds(native.end_pts)
+    if not native.first or begin <= start < end:
+        return start - begin
+    # Rounded inwards: both are seconds that can be asked for.
+    kept = f"{math.ceil(begin * 1000) / 1000:.3f} s to {math.floor(end * 1000) / 1000:.3f} s"
+    raise RequestError(
+        "invalid_input", f"A clip cannot start at {start:g} s: of this song only {kept} are kept.", param="start"
+    )
 
 
 def _song(native: Channel) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from transcode.errors import EncodeError
 from transcode.packet import CodecConfig, Packet
-from transcode.wavheader import wav_header
+from transcode.wavheader import ENDLESS, wav_header
 
 _STREAMINFO = 34
 _LAST = 0x80  # a metadata block of type STREAMINFO, which is 0, behind which the frames begin
@@ -27,7 +27,7 @@ class PlainPackager:
 
 def wav_init(config: CodecConfig) -> bytes:
     """The header of a WAV whose length is not known yet. Raises EncodeError for what a WAV cannot hold."""
-    return wav_header(config.spec.sample_rate, config.spec.channels)
+    return wav_header(config.spec.sample_rate, config.spec.channels, ENDLESS)
 
 
 def flac_init(config: CodecConfig) -> bytes:

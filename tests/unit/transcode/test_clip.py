@@ -8,6 +8,7 @@ import hashlib
 import io
 import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.packets import melody
 from tests.unit.transcode.test_meter import band, integrated
 from transcode.clip import clip, cut
 from transcode.edit import Edit
@@ -134,7 +136,7 @@ def test_all_formats_are_files(need: Callable[[str], str], songs: Mapping[str, b
         assert codec.removeprefix("lib").removesuffix("float").removesuffix("_s16le") == form.codec
         rate = 48000 if form.codec == "opus" else 44100
         # An encoder's frames can be declared away in some containers, and in others not.
-        exact = form.codec in ("pcm", "flac", "opus")
+        exact = form.codec in ("pcm", "flac", "opus", "mp3")
         assert found.shape[1] == pytest.approx(1.25 * rate, abs=1 if exact else 2500)
         assert integrated(found, rate) == pytest.approx(-16.0, abs=0.7)
         if form is PCM:
@@ -158,6 +160,33 @@ def test_a_clip_knows_its_length() -> None:
     assert file[26:42] == hashlib.md5(sound[:48000]).digest()
     _, found = decoded(file, FLAC)
     assert pcm(found * (32768 / 32767)) == sound[:48000]
+
+
+@pytest.mark.parametrize("program", ["ffmpeg", "PyAV"])
+@pytest.mark.parametrize(
+    ("rate", "channels", "bitrate"),
+    [(44100, 2, None), (48000, 2, 320_000), (32000, 1, 64_000), (24000, 1, None), (8000, 2, 24_000)],
+)
+def test_an_mp3_is_as_long_as_the_clip(
+    need: Callable[[str], str], tmp_path: Path, program: str, rate: int, channels: int, bitrate: int | None
+) -> None:
+    """To the sample, each where it stands in the clip: a loop has no silence between its end and its beginning."""
+    song = wav_header(rate, channels) + pcm(melody(rate, channels, 3))
+    edit, wish = Edit(start=0.5, duration=1.2345, loop_crossfade=0.25), Wish(rate, channels, bitrate)
+    file = clip(song, edit, MP3, wish)
+    if program == "PyAV":
+        _, found = decoded(file, MP3)
+    else:
+        path = tmp_path / "clip.mp3"
+        path.write_bytes(file)
+        command = [need("ffmpeg"), "-v", "warning", "-i", str(path), "-f", "s16le", "-"]
+        said = subprocess.run(command, capture_output=True, timeout=20, check=True)
+        assert said.stderr == b""
+        found = np.frombuffer(said.stdout, "<i2").reshape(-1, channels).T.astype(np.float32)
+    _, wanted = decoded(clip(song, edit, WAV, replace(wish, bitrate=None)), WAV)
+    assert found.shape == wanted.shape
+    for part in (slice(None), slice(2000), slice(-2000, None)):
+        assert np.corrcoef(found[0, part], wanted[0, part])[0, 1] > 0.98
 
 
 def test_it_is_cut_at_the_rate_that_is_heard() -> None:

@@ -74,6 +74,29 @@ def test_a_refused_frame_is_silence_of_its_length(songs: Mapping[str, bytes]) ->
     assert np.array_equal(damaged[:, 30 * 1152 :], clean[:, 30 * 1152 :])
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_refused_frames_are_a_gap(songs: Mapping[str, bytes], size: int) -> None:
+    """It is told once for as many as follow each other, where the first of them stands."""
+    frames, decoder = cut(songs["bare"])
+    broken = CodecFrame(b"no frame at all", 1152)
+    damaged = [*frames[:20], broken, broken, broken, *frames[23:40], broken, *frames[41:50]]
+    sounds = [sound for at in range(0, len(damaged), size) for sound in decoder.decode(damaged[at : at + size])]
+    lengths = [sound.block.shape[1] for sound in sounds]
+    gaps = [sum(lengths[:at]) for at, sound in enumerate(sounds) if sound.discontinuity]
+    assert gaps == [20 * 1152, 40 * 1152]
+    assert sum(lengths) == 50 * 1152
+
+
+def test_before_the_first_sound_there_is_no_gap(songs: Mapping[str, bytes]) -> None:
+    """Whoever takes up a song begins with frames that nothing can be made of. A gap that was told stays one."""
+    frames, decoder = cut(songs["bare"])
+    broken = CodecFrame(b"no frame at all", 1152)
+    assert not any(sound.discontinuity for sound in decoder.decode([broken, broken, *frames[2:9]]))
+    _, decoder = cut(songs["bare"])
+    torn = CodecFrame(broken.data, 1152, discontinuity=True)
+    assert [sound.discontinuity for sound in decoder.decode([torn, *frames[1:9]])] == [True]
+
+
 def test_a_gap_begins_a_new_sound(songs: Mapping[str, bytes]) -> None:
     """It says so, and nothing of what stood before the gap is heard behind it."""
     frames, decoder = cut(songs["cbr320"])

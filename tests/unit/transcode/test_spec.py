@@ -22,7 +22,13 @@ ANY = Wish()
         (OGG, ANY, SONG, EncoderSpec("opus", 48000, 2, 96_000)),
         (OGG, ANY, StreamFormat(MP3, 44100, 2, None), EncoderSpec("opus", 48000, 2, 96_000)),
         (OGG, ANY, StreamFormat(WAV, 96000, 1, None), EncoderSpec("opus", 48000, 1, 48_000)),
-        (OGG, Wish(24000, 1, 32_000), SONG, EncoderSpec("opus", 24000, 1, 32_000)),
+        (OGG, Wish(24000, 1, 20_000), SONG, EncoderSpec("opus", 24000, 1, 20_000)),
+        (OGG, Wish(24000), SONG, EncoderSpec("opus", 24000, 2, 64_000)),
+        (OGG, Wish(8000, 1), SONG, EncoderSpec("opus", 8000, 1, 32_000)),
+        (OGG, Wish(8000, 1, 6000), SONG, EncoderSpec("opus", 8000, 1, 6000)),
+        (AAC, Wish(8000), SONG, EncoderSpec("aac", 8000, 2, 40_000)),
+        (AAC, Wish(8000, 1, 8000), SONG, EncoderSpec("aac", 8000, 1, 8000)),
+        (AAC, Wish(16000, 1), SONG, EncoderSpec("aac", 16000, 1, 23_219)),
         (MP3, ANY, StreamFormat(WAV, 24000, 1, None), EncoderSpec("mp3", 24000, 1, 56_000)),
         (MP3, Wish(bitrate=320_000), StreamFormat(MP3, 8000, 1, None), EncoderSpec("mp3", 8000, 1, 64_000)),
         (AAC, ANY, SONG, EncoderSpec("aac", 48000, 2, 128_000)),
@@ -33,7 +39,10 @@ ANY = Wish()
     ],
 )
 def test_a_wish_is_filled_in_from_the_song(form: Format, wish: Wish, song: StreamFormat, spec: EncoderSpec) -> None:
-    """With its own rate where the codec has it, else the next above; with the usual bitrate for that rate."""
+    """With its own rate where the codec has it, else the next above; with the usual bitrate for that rate.
+
+    What is usual has a floor, what was asked for has none.
+    """
     assert resolve(form, wish, song) == spec
 
 

@@ -120,15 +120,23 @@ def test_a_gap_in_raw_pcm_begins_with_a_whole_sample() -> None:
     assert [packet.discontinuity for packet in packets][:2] == [False, True]
 
 
-def test_refused_frames_are_counted(songs: Mapping[str, bytes]) -> None:
-    """Frames whose inside is no MP3 are silence, and time goes on."""
-    draw = random.Random(3)
+SPECS = [PCM44, OPUS, EncoderSpec("aac", 44100, 2, 128000), EncoderSpec("flac", 44100, 2, None)]
+SPECS += [EncoderSpec("mp3", 44100, 2, 128000), EncoderSpec("mp3", 24000, 1, 48000)]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.codec}{spec.sample_rate}")
+def test_refused_frames_are_counted_and_told(songs: Mapping[str, bytes], spec: EncoderSpec) -> None:
+    """Frames whose inside is no MP3 are silence, and time goes on; the packet in which the first stands says so."""
     frames = [frame.data for frame in Framer().feed(songs["bare"])]
     for number in range(20, 40):
-        frames[number] = frames[number][:4] + draw.randbytes(len(frames[number]) - 4)
-    packets, transcoder = encode(b"".join(frames), PCM44)
-    assert transcoder.errors > 0
-    assert sum(packet.duration for packet in packets) == 1152 * len(frames)
+        # Every field has its highest value: there are no such frames.
+        frames[number] = frames[number][:4] + b"\xff" * (len(frames[number]) - 4)
+    packets, transcoder = encode(b"".join(frames), spec)
+    assert transcoder.errors == 20
+    (flagged,) = [packet for packet in packets if packet.discontinuity]
+    assert flagged.pts <= 20 * 1152 * spec.sample_rate // 44100 < flagged.pts + flagged.duration
+    whole, _ = encode(songs["bare"], spec)
+    assert [(packet.pts, packet.duration) for packet in packets] == [(packet.pts, packet.duration) for packet in whole]
 
 
 def test_another_rate_in_the_middle(songs: Mapping[str, bytes]) -> None:

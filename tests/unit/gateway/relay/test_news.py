@@ -1,6 +1,7 @@
 """Tests of what is told of a stream beside its sound.
 
-Invariant under test: all that is known is told, and nothing that is not. It must not know who is told.
+Invariant under test: all that is known is told, and nothing that is not.
+It must not know who is told.
 """
 
 from msgspec import UNSET

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.config.schema import Config, Relay
 from gateway.errors import ServiceError, UpstreamError
 from gateway.model import Accepted, AudioDelta, Finished, SourceEvent
 from gateway.relay.order import Order
@@ -53,8 +54,11 @@ async def place(
     form: str = "mp3",
     refusal: ServiceError | None = None,
     places: int = 2,
+    most: int | None = None,
 ) -> AsyncIterator[Place]:
-    async with services(ScriptedSource(*steps)) as room:
+    """`most` is how many bytes of the song are kept."""
+    config = Config() if most is None else Config(relay=Relay(max_stream_bytes=most))
+    async with services(ScriptedSource(*steps), config=config) as room:
         scissors = Scissors(refusal)
         door = ClipDoor(scissors, places)
 
@@ -117,6 +121,40 @@ async def test_a_song_in_the_making_is_cut_as_far_as_it_is() -> None:
         (order,) = there.scissors.orders
         assert 0 < len(order[0]) < len(SONG)
         assert SONG.startswith(order[0])
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("query", "numbers"), [("", (24000, 1)), ("?rate=8000", (8000, 1)), ("?rate=11000&channels=2", (11000, 2))]
+)
+async def test_bare_samples_say_what_they_are(method: str, query: str, numbers: tuple[int, int]) -> None:
+    """In the type of the answer, and that is what is cut."""
+    async with place(Accepted("r"), AudioDelta(wav(4800)), Finished(0.2), form="wav") as there:
+        async with there.http.request(method, f"{there.path}clip.pcm{query}") as response:
+            assert response.headers["Content-Type"] == "audio/L16;rate={};channels={}".format(*numbers)
+        assert [order[3] for order in there.scissors.orders] == [Wish(*numbers)] * (method == "GET")
+
+
+async def test_seconds_are_those_of_the_song_when_its_beginning_is_gone() -> None:
+    """What is asked for is found in what is kept; what is not kept is refused, with what is."""
+    file = wav(48000)  # two seconds
+    async with place(Accepted("r"), AudioDelta(file), Finished(2.0), form="wav", most=48000) as there:
+        native = there.stream.native
+        begin = native.seconds(native.pts(native.first))
+        assert 0.9 < begin < 1.9
+        assert (await there.get("clip.mp3?start=1.95&duration=0.04"))[0] == 200
+        ((song, edit, _, _),) = there.scissors.orders
+        # As samples of what went along: those that stand 1.95 s after the song's beginning.
+        first = round(edit.start * 24000) * 2
+        assert song[44 + first :] == file[44 + round(1.95 * 24000) * 2 :]
+        for query in ("", "?start=0", f"?start={begin - 0.001:.3f}", "?start=2"):
+            assert await there.error(f"clip.mp3{query}") == (400, "invalid_input", "start")
+            async with there.http.head(f"{there.path}clip.mp3{query}") as response:
+                assert response.status == 400
+        async with there.http.get(f"{there.path}clip.mp3?start=0.5") as response:
+            sentence = (await response.json())["error"]["message"]
+        assert sentence == f"A clip cannot start at 0.5 s: of this song only {begin:.3f} s to 2.000 s are kept."
+        assert (await there.get(f"clip.mp3?start={begin:.3f}"))[0] == 200
 
 
 @pytest.mark.parametrize(
