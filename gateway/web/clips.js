@@ -21,8 +21,8 @@ const FORM = `
   </div>
   <p class="times"><span id="clipSpan"></span><strong id="clipLength"></strong></p>
   <div class="knobs">
-    <label class="field fade"><span><span data-text="fadeIn"></span><output name="inward"></output></span><input type="range" name="fadeIn" min="0" max="5" step="0.1" value="0"></label>
-    <label class="field fade"><span><span data-text="fadeOut"></span><output name="outward"></output></span><input type="range" name="fadeOut" min="0" max="5" step="0.1" value="1"></label>
+    <label class="field fade"><span><span data-text="fadeIn"></span><output name="inward"></output></span><input type="range" name="fadeIn" data-label="fadeIn" min="0" max="5" step="0.1" value="0"></label>
+    <label class="field fade"><span><span data-text="fadeOut"></span><output name="outward"></output></span><input type="range" name="fadeOut" data-label="fadeOut" min="0" max="5" step="0.1" value="1"></label>
     <label class="field"><span data-text="loudness"></span><select name="loudness"></select></label>
     <label class="field"><span data-text="format"></span><select name="format"></select></label>
   </div>

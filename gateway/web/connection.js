@@ -15,6 +15,9 @@ const PING_AFTER = 10_000;
 const SILENCE_LIMIT = 30_000;
 const LONGEST_DELAY = 15_000;
 
+// Networks come back, and phones and laptops wake up, long before a timer would notice. Node has none of these.
+const WAKES = [['online', globalThis], ['pageshow', globalThis], ['visibilitychange', globalThis.document]];
+
 const FINAL = new Set([1003, 1008, 1009, 4001, 4003, 4004, 4005, 4008, 4010]);
 
 /** What a close code asks of a client: `{retry, delay}`; a delay of null means "back off as you see fit" (ms). */
@@ -93,16 +96,11 @@ export class Connection {
     const opening = (this.#opening = {});
     opening.promise = new Promise((resolve, reject) => Object.assign(opening, { resolve, reject }));
     opening.promise.catch(() => {}); // the owner is told by `gaveUp`; waiting for the promise is optional
-    // Networks come back, and phones and laptops wake up, long before a timer would notice.
-    addEventListener('online', this.#wakeUp);
-    addEventListener('pageshow', this.#wakeUp);
-    document.addEventListener('visibilitychange', this.#wakeUp);
+    for (const [name, target] of WAKES) target?.addEventListener?.(name, this.#wakeUp);
   }
 
   #rest() {
-    removeEventListener('online', this.#wakeUp);
-    removeEventListener('pageshow', this.#wakeUp);
-    document.removeEventListener('visibilitychange', this.#wakeUp);
+    for (const [name, target] of WAKES) target?.removeEventListener?.(name, this.#wakeUp);
   }
 
   // Waiting ends; a socket that looks alive has to prove it.

@@ -33,6 +33,11 @@ export class ElementSink extends MediaSink {
     this.audio.currentTime = seconds;
   }
 
+  /** Whether the sound comes by the element's own request: not where it was given the whole song. */
+  get fetches() {
+    return this.#own === null && this.audio.src !== '';
+  }
+
   // The element reads the gateway's address to its end by itself; only without one the whole song is handed to it.
   pump() {
     if (this.#known()) this.#go();

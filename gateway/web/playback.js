@@ -72,6 +72,11 @@ export class Playback {
     return this.#slow;
   }
 
+  /** Whether the element fetches what is heard, whatever arrives here. */
+  get fetches() {
+    return this.#sink.fetches ?? false;
+  }
+
   get volume() {
     return this.#audio.volume;
   }

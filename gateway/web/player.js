@@ -19,6 +19,7 @@ const THEMES = ['auto', 'light', 'dark'];
 const PATIENCE = 120; // seconds a refused order is waited for
 const CUT = 3_000; // ms
 const TICKET_ERRORS = new Set(['bad_credentials', 'credentials_expired', 'ticket_used', 'missing_credentials', 'forbidden']);
+const STILL_THERE = new Set(['playback_failed', 'unreachable']);
 const GONE = new Set(['stream_not_found', 'going_away', 'upstream_interrupted']);
 const orders = new WeakMap(); // song -> what orders such another one
 const part = (id) => document.getElementById(id);
@@ -41,10 +42,10 @@ let clips = null;
 part('room').hidden = false;
 part('room').classList.toggle('guest', guest);
 part('desk').hidden = guest;
-const stage = new Stage(broken);
+const stage = new Stage(broken, revive);
 const composer = guest ? null : new Composer(compose);
 const panel = new Panel(owner ? ['songs', 'share', 'clip', 'words'] : ['words', 'clip']);
-const songs = owner ? new Songs(rest, join) : null;
+const songs = owner ? new Songs(rest, join, reached) : null;
 const share = owner ? new Share(rest, () => tenant, report) : null;
 if (owner) new Quota(gate);
 panel.on('share', () => share.open());
@@ -100,12 +101,14 @@ function compose(input, options) {
   song.addEventListener('created', () => {
     composer.busy(false);
     show(song, { ...song.info, asked });
+    // The next press of the same key is meant for this song: it must not buy another one.
+    if (document.activeElement === part('go')) part('toggle').focus({ preventScroll: true });
   });
   song.addEventListener('error', ({ detail }) => {
     if (song.id) return;
     composer.busy(false);
     song.close();
-    if (detail.param?.startsWith('input')) return composer.problem(language === 'en' ? detail.message : (composer.tooMuch() ?? detail.message));
+    if (detail.param?.startsWith('input')) return composer.problem(composer.tooMuch() ?? detail.message);
     const seconds = detail.retryAfterMs && detail.retryAfterMs / 1000;
     const action = detail.retryable && { label: seconds ? 'now' : 'retry', run: () => compose(input, options), seconds };
     report(detail, seconds > PATIENCE ? null : action);
@@ -114,6 +117,7 @@ function compose(input, options) {
 
 function join(stream, since = 'start') {
   const song = gate.attach(stream.id, { since });
+  if (orders.has(stream)) orders.set(song, orders.get(stream));
   song.play();
   show(song, stream);
 }
@@ -143,17 +147,37 @@ function show(song, { title, lyrics, simulated, asked }) {
   if (['share', 'clip'].includes(panel.shown)) panel.open(panel.shown);
   for (const event of ['completed', 'error']) song.addEventListener(event, () => songs?.refresh());
   // Who makes the music is known only once it has begun.
-  if (owner) song.addEventListener('started', () => label(song.id));
+  if (typeof simulated !== 'boolean') song.addEventListener('started', () => label(song.id), { once: true });
   if (part('stage').getBoundingClientRect().top > innerHeight / 2) {
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     part('stage').scrollIntoView({ behavior: still ? 'auto' : 'smooth', block: 'start' });
   }
 }
 
-/** Of a song that was there: it can be joined again, or, where it is no more, ordered again. */
+/** A song that was there can be joined again, or, where it is no more, ordered again; nothing where neither helps. */
+function wayBack({ code, retryable }, song) {
+  if (STILL_THERE.has(code)) return () => join(song);
+  return (retryable || GONE.has(code)) && orders.get(song);
+}
+
 function broken(error, song) {
-  const again = error.code === 'playback_failed' ? () => join(song) : (error.retryable || GONE.has(error.code)) && orders.get(song);
+  const again = wayBack(error, song);
   report(error, again ? { label: 'retry', run: again } : null, song.stats.frames ? 'kept' : null);
+}
+
+/** The play button of a song that failed without a sound does what the notice offered, or tells once more what is wrong. */
+function revive(song) {
+  const again = wayBack(song.error, song);
+  if (!again) return broken(song.error, song);
+  notice.hide();
+  again();
+}
+
+/** The gateway has answered over HTTP: a connection that was given up is tried again. */
+async function reached() {
+  if (notice.code !== 'unreachable' || !(await gate.connect().then(() => true, () => false))) return;
+  if (notice.code === 'unreachable') notice.hide();
+  if (stage.song?.error?.code === 'unreachable') songs.here(null); // its row offers it anew
 }
 
 function report(error, action = null, extra = null) {

@@ -78,8 +78,8 @@ export function ways(origin, { id, ticket, tenant, extension }) {
   const frame = `${origin}/embed${tenant ? `?tenant=${tenant}` : ''}#${hash}`;
   return {
     link: `${origin}/#${hash}`,
-    embed: `<script type="module" src="${origin}/wavegate-player.js"></script>\n<wavegate-player stream="${id}" ticket="${ticket}"></wavegate-player>`,
-    frame: `<iframe src="${frame}" allow="autoplay" title="Wavegate" width="100%" height="132" loading="lazy"></iframe>`,
+    embed: `<script type="module" src="${origin}/wavegate-player.js"></script>\n<wavegate-player stream="${id}" ticket="${ticket}" style="display:block;min-height:132px"></wavegate-player>`,
+    frame: `<iframe src="${frame}" allow="autoplay" title="Wavegate" width="100%" height="132" style="border:0;color-scheme:light dark" loading="lazy"></iframe>`,
     overlay: `${origin}/overlay#${hash}`,
     curl: `curl -N -o song.${extension} "${audio}"`,
     ffplay: `ffplay -nodisp -autoexit "${audio}"`,

@@ -85,9 +85,10 @@ export class Song extends Emitter {
     this.#playback.pause();
   }
 
-  /** Whether sound is held back here, whatever the connection does. */
+  /** Whether sound is held back here, whatever the connection does; of a song that failed without any it is. */
   get paused() {
-    return !this.#playback.wanted || this.#playback.blocked || this.#playback.ended;
+    const dead = this.error !== null && !this.#track.frames.length;
+    return dead || !this.#playback.wanted || this.#playback.blocked || this.#playback.ended;
   }
 
   get currentTime() {
@@ -135,7 +136,7 @@ export class Song extends Emitter {
   }
 
   get stats() {
-    const { firstSoundMs, ahead, time, end, stalls, stallSeconds, slow, name } = this.#playback;
+    const { firstSoundMs, ahead, time, end, stalls, stallSeconds, slow, name, fetches } = this.#playback;
     return {
       firstByteMs: this.#firstByteMs,
       firstSoundMs,
@@ -151,7 +152,7 @@ export class Song extends Emitter {
       listeners: this.#listeners,
       format: this.format,
       sink: name,
-      transport: this.#port.transport,
+      transport: fetches ? 'fetch' : this.#port.transport,
       why: this.#plan.why,
     };
   }

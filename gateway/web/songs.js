@@ -1,7 +1,7 @@
 /* The tenant's songs, newest first and page by page, each with a way in; and what they cost this month.
  *
  * Invariant: the list is the gateway's, asked for again while the page is seen; rows keep their place and focus.
- * It joins nothing itself: it calls `onjoin(stream)` inside the click.
+ * It joins nothing itself: it calls `onjoin(stream)` inside the click, and `onreached()` whenever the gateway has answered.
  */
 
 import { onLanguage, span, t } from './texts.js';
@@ -14,14 +14,16 @@ const MOST = 500; // rows the gateway gives at once
 export class Songs {
   #rest;
   #onjoin;
+  #onreached;
   #rows = new Map(); // id -> {element, name, facts, button, stream}
   #here = null;
   #wanted = PAGE;
   #part = (id) => document.getElementById(id);
 
-  constructor(rest, onjoin) {
+  constructor(rest, onjoin, onreached) {
     this.#rest = rest;
     this.#onjoin = onjoin;
+    this.#onreached = onreached;
     this.#part('older').addEventListener('click', () => {
       this.#wanted = Math.min(MOST, this.#wanted + 4 * PAGE);
       this.refresh();
@@ -54,6 +56,7 @@ export class Songs {
       const { generations, settled } = usage.totals;
       this.#part('bought').textContent = t.bought(generations, span(settled));
       this.#part('ledger').hidden = generations === 0;
+      this.#onreached();
       return true;
     } catch {
       return false; // the list on the page stays; the connection itself tells what is wrong

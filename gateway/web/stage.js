@@ -2,9 +2,11 @@
  *
  * Invariant: it shows what the song says of itself and keeps no state of its own beyond which song that is. The sound is
  * tapped for its spectrum only while that is wanted, seen, and already heard: the first sound waits for no picture.
- * It knows songs, not gateways; what goes wrong is told to `onerror(error, song)`.
+ * It knows songs, not gateways; what goes wrong is told to `onerror(error, song)`, and `onrevive(song)` is called when one
+ * that failed before it sounded is to be played.
  */
 
+import { nameOf } from './capabilities.js';
 import { Halo, Peaks, Wave } from './pictures.js';
 import { clock, onLanguage, size, t } from './texts.js';
 
@@ -14,6 +16,7 @@ const STEP = 5; // seconds, of the arrow keys
 
 export class Stage {
   #onerror;
+  #onrevive;
   #song = null;
   #peaks = null;
   #known = {}; // title and lyrics as the gateway told them elsewhere
@@ -26,12 +29,16 @@ export class Stage {
   #drawn = 0;
   #saved = null;
 
-  constructor(onerror) {
+  constructor(onerror, onrevive) {
     this.#onerror = onerror;
+    this.#onrevive = onrevive;
     const part = this.#part;
     part('toggle').addEventListener('click', () => this.toggle());
     part('seek').addEventListener('input', () => this.#song.seek(Number(part('seek').value)));
-    part('volume').addEventListener('input', () => (this.#song.volume = Number(part('volume').value)));
+    part('volume').addEventListener('input', () => {
+      this.#song.volume = Number(part('volume').value);
+      part('volume').ariaValueText = `${Math.round(100 * this.#song.volume)}%`;
+    });
     part('mute').addEventListener('click', () => this.#mute());
     part('spectrum').addEventListener('click', () => this.#watch(part('spectrum').ariaPressed !== 'true'));
     // On phones a tapped element falls silent in the background, and by the silent switch.
@@ -54,7 +61,7 @@ export class Stage {
   /** {peaks: values, made, complete} of the song, for whoever draws it too. */
   get picture() {
     const song = this.#song;
-    return { peaks: this.#peaks?.values ?? [], made: song?.duration ?? 0, complete: song?.completed ?? false };
+    return { peaks: this.#peaks?.values ?? [], made: song?.duration ?? 0, complete: song?.finished ?? false };
   }
 
   /** Shows this song and leaves the one before. `asked`: when it was asked for, by performance.now(). */
@@ -100,7 +107,8 @@ export class Stage {
 
   toggle() {
     if (!this.#song) return;
-    if (this.#song.paused) this.#song.play();
+    if (this.#song.error && !this.#song.stats.frames) this.#onrevive(this.#song);
+    else if (this.#song.paused) this.#song.play();
     else this.#song.pause();
     this.#settle();
   }
@@ -114,13 +122,13 @@ export class Stage {
     this.#part('spectrum').ariaPressed = String(flag);
   }
 
-  // Keys do nothing where they are typed or press something else.
+  // Keys do nothing where they are typed or press something else: a radio that is chosen has no use for Space.
   #key(event) {
     const { key, target, altKey, ctrlKey, metaKey } = event;
-    if (altKey || ctrlKey || metaKey || target.closest('input:not([type=range]), select, textarea, dialog')) return;
-    if (!this.#song) return;
-    if (key === ' ' && !target.closest('button, a, summary, input')) this.toggle();
-    else if (/^Arrow(Left|Right)$/.test(key) && !target.closest('input, [role=tab]')) {
+    const typed = 'input:not([type=range], [type=radio]:checked), select, textarea, dialog';
+    if (!this.#song || altKey || ctrlKey || metaKey || target.closest(typed)) return;
+    if (key === ' ' && !target.closest('button, a, summary')) this.toggle();
+    else if (/^Arrow(Left|Right)$/.test(key) && !target.closest('input:not(#seek), [role=tab]')) {
       this.#song.seek(this.#song.currentTime + (key === 'ArrowLeft' ? -STEP : STEP));
     } else if (key === 'm' || key === 'M') this.#mute();
     else return;
@@ -148,7 +156,7 @@ export class Stage {
     this.#saved = URL.createObjectURL(song.blob());
     const save = this.#part('save');
     save.href = this.#saved;
-    save.download = `wavegate-${song.id}.${/\W(mpeg|webm|mp4|aac|ogg|flac|wav)\b/.exec(song.format?.mime)?.[1].replace('mpeg', 'mp3') ?? 'pcm'}`;
+    save.download = `wavegate-${song.id}.${nameOf(song.format?.mime)}`;
     save.hidden = song.stats.frames === 0;
     this.#settle();
   }
@@ -196,7 +204,7 @@ export class Stage {
       reconnects: stats.reconnects,
       at: clock(currentTime),
       of: clock(duration),
-      route: format ? t.route(/\W(\w+)/.exec(format.mime)[1].replace('mpeg', 'mp3'), t.sinks[stats.sink], t.transports[stats.transport]) : t.routeIdle,
+      route: format ? t.route(nameOf(format.mime), t.sinks[stats.sink], t.transports[stats.transport]) : t.routeIdle,
     };
     for (const [id, fact] of Object.entries(facts)) this.#part(id).textContent = fact;
     this.#part('firstSound').toggleAttribute('data-open', stats.firstSoundMs === null);
@@ -230,7 +238,7 @@ function verse(text) {
 
 function rate({ codec, sample_rate: hertz, bitrate }) {
   if (bitrate && codec !== 'pcm') return `${codec} ${Math.round(bitrate / 1000)}k`;
-  return hertz ? `${codec} ${hertz / 1000}k` : codec;
+  return hertz ? `${codec} ${hertz / 1000} kHz` : codec;
 }
 
 function short(ms) {

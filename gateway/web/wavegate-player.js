@@ -31,6 +31,7 @@ const STYLE = `
     display: grid; grid-template: "button title time" auto "button status status" auto "button wave wave" 1fr / auto minmax(0, 1fr) auto;
     gap: 0 16px; height: 132px; padding: 16px 20px 12px 16px; border: 1px solid var(--line);
     border-radius: var(--wavegate-radius, 18px); background: var(--surface); color: var(--ink);
+    letter-spacing: normal; text-align: start; text-indent: 0; text-transform: none; word-spacing: normal;
     font: 15px/1.45 var(--wavegate-font, system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Microsoft YaHei", sans-serif);
   }
   button {
@@ -117,7 +118,7 @@ export class WavegatePlayer extends HTMLElement {
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
     if (name !== 'lang') {
-      const going = this.#song && !this.#song.paused;
+      const going = this.#song && (!this.#song.paused || this.#dead);
       this.#leave();
       if (going || (this.#timer && this.hasAttribute('autoplay'))) this.play();
     }
@@ -171,6 +172,11 @@ export class WavegatePlayer extends HTMLElement {
     this.#gate = this.#song = this.#peaks = null;
   }
 
+  // It failed before anything sounded.
+  get #dead() {
+    return this.#song.error !== null && this.#song.stats.frames === 0;
+  }
+
   get #words() {
     const language = this.closest('[lang]')?.lang || navigator.language;
     return WORDS[language.startsWith('zh') ? 'zh' : 'en'];
@@ -192,7 +198,7 @@ export class WavegatePlayer extends HTMLElement {
     write(this.#part('.title'), song?.title ?? (this.title || words.name));
     write(this.#part('.status'), this.hasAttribute('stream') ? words[key] : words.none);
     write(this.#part('.time'), at);
-    this.#wave.draw({ peaks: this.#peaks?.values ?? [], heard: [0, song?.currentTime ?? 0], made: song?.duration ?? 0, complete: song?.completed ?? false });
+    this.#wave.draw({ peaks: this.#peaks?.values ?? [], heard: [0, song?.currentTime ?? 0], made: song?.duration ?? 0, complete: song?.finished ?? false });
     const seek = this.#part('input');
     seek.disabled = !song;
     seek.ariaLabel = words.seek;

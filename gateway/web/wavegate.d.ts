@@ -152,9 +152,18 @@ export interface Stats {
   listeners: number | null;
   format: FormatInfo | null;
   sink: SinkName;
+  /** Of what is heard: the sink `element` fetches the sound itself, beside what the song is told. */
   transport: TransportName;
   /** How it came to this format, sink and transport, in a sentence. */
   why: string;
+}
+
+/** One limit, 0 for none; it starts anew at `resets_at`, in Unix seconds. */
+export interface Budget {
+  limit: number;
+  used: number;
+  remaining: number | null;
+  resets_at: number | null;
 }
 
 /** What listeners are given: `event.detail` of an event, the argument of a function given to `on`. */
@@ -184,7 +193,16 @@ export interface SongEvents {
   gap: { from_seq: number; to_seq: number; reason: string };
   /** The sound has run dry; the stock that is now waited for, in seconds. */
   stall: { target: number };
-  completed: { stream_id: string; duration_seconds: number };
+  /** Over the transport `fetch` only the first two are known. */
+  completed: {
+    stream_id: string;
+    duration_seconds: number;
+    frames?: number;
+    bytes?: number;
+    /** Of the joined payloads, the init first. */
+    sha256?: string;
+    usage?: StreamInfo['usage'];
+  };
   verified: boolean;
   error: WavegateError;
 }
@@ -193,7 +211,14 @@ export interface WavegateEvents {
   session: { session_id: string; tenant: string; limits: Record<string, number>; server_time: number };
   /** A connection broke, or could not be had, and is tried again after `delay` ms. */
   lost: { code: number; delay: number };
-  quota: Record<string, unknown>;
+  /** What the tenant has left; `warnings` names the limits of which four fifths are used. */
+  quota: {
+    concurrent_streams: Budget;
+    audio_seconds_per_day: Budget;
+    audio_seconds_per_month: Budget;
+    egress_bytes_per_day: Budget;
+    warnings: string[];
+  };
   error: WavegateError;
 }
 

@@ -46,11 +46,12 @@ export class Wavegate extends Emitter {
     const { server = import.meta.url, key = null, ticket = null, transport = null, ...others } = options;
     const { signal, worklet, ...usual } = others;
     super();
-    this.#server = new URL(server, location.href);
+    const here = globalThis.location?.href; // there is none in Node
+    this.#server = new URL(server, here);
     this.#key = key;
     this.#ticket = ticket;
     this.#transport = transport;
-    this.#usual = { ...usual, worklet: new URL(worklet ?? new URL('worklet.js', import.meta.url), location.href) };
+    this.#usual = { ...usual, worklet: new URL(worklet ?? new URL('worklet.js', import.meta.url), here) };
     const url = new URL('/v1/ws', this.#server);
     url.protocol = url.protocol.replace('http', 'ws');
     this.#connection = new Connection({

@@ -111,7 +111,6 @@ export default {
   stop: 'Stop',
   download: 'Download',
   cutting: 'Cutting…',
-  clipReady: (seconds, size) => `${seconds}, ${size}`,
   ticketTitle: 'A ticket, please',
   ticketWhy: 'This gateway lets listeners in by ticket. Paste the one you were given.',
   ticket: 'Ticket',

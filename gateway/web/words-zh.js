@@ -111,7 +111,6 @@ export default {
   stop: '停止',
   download: '下载',
   cutting: '正在剪辑…',
-  clipReady: (seconds, size) => `${seconds}，${size}`,
   ticketTitle: '请出示票据',
   ticketWhy: '这个网关凭票据收听。请粘贴你收到的票据。',
   ticket: '票据',

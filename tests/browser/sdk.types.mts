@@ -12,6 +12,8 @@ import {
   type Support,
 } from '../../gateway/web/wavegate.js';
 
+import '../../gateway/web/wavegate-player.js';
+
 const gate = new Wavegate({
   server: 'https://music.example',
   ticket: async () => 'wt_x',
@@ -33,6 +35,12 @@ song.addEventListener('frame', ({ detail }: CustomEvent<Frame>) => readFrame(det
 song.on('stall', ({ target }) => target.toFixed());
 gate.on('lost', ({ delay }) => delay.toFixed());
 gate.addEventListener('session', ({ detail }) => detail?.tenant.trim());
+gate.on('quota', ({ audio_seconds_per_day: day, warnings }) => [day.remaining?.toFixed(), warnings.join()]);
+song.on('completed', ({ sha256, bytes, frames, usage }) => [sha256?.trim(), bytes ?? frames, usage?.settled]);
+const player = document.createElement('wavegate-player');
+player.ticket = async () => 'wt_x';
+player.play().then(() => player.song?.title);
+document.body.addEventListener('wavegate-completed', ({ detail }) => detail.duration_seconds.toFixed());
 song.currentTime = song.duration - 1;
 song.seek(3);
 song.volume = 0.5;

@@ -5,6 +5,7 @@ is seen only while something is heard.
 """
 
 import asyncio
+import json
 import re
 import struct
 import zlib
@@ -13,11 +14,12 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, FloatRect, Route, async_playwright, expect
 
 from gateway.config.schema import Tenant
 from gateway.config.secret import key_hash
-from tests.browser.conftest import ARGUMENTS, PATIENCE, Demo
+from tests.browser.conftest import ARGUMENTS, PATIENCE, Demo, Visit
+from tests.browser.test_page_access import SHIFTS
 from tests.support.gateway import KEY, Bench, bench
 from tests.support.site import site
 
@@ -99,10 +101,67 @@ async def test_two_lines_play_a_song(browser: Browser) -> None:
         await expect(page.locator("wavegate-player .status")).to_have_text("Paused")
         await page.wait_for_function("() => window.heard.includes('verified')")
         heard = await page.evaluate("() => window.heard")
+        await expect(page.locator("wavegate-player .title")).to_have_text(TITLE)
+        # What has failed before it sounded does not claim to play: the next press tries again.
+        await page.locator("wavegate-player").evaluate("(player) => player.setAttribute('ticket', 'wt_none')")
+        await page.keyboard.press("Space")
+        await expect(page.locator("wavegate-player .status")).to_have_text(
+            "The ticket for this song is not valid any more"
+        )
+        await expect(button).to_have_accessible_name("Play")
+        # With a good ticket it goes on by itself: it was to play.
+        ticket = await mint(gateway, stream)
+        await page.locator("wavegate-player").evaluate("(player, good) => player.setAttribute('ticket', good)", ticket)
+        await expect(page.locator("wavegate-player .status")).to_have_text("Playing")
+        await expect(button).to_have_accessible_name("Pause")
         await page.close()
     assert {"queued", "buffering", "playing", "paused", "started", "completed", "verified"} >= set(heard)
     assert [one for one in heard if one in ("started", "playing", "paused")] == ["started", "playing", "paused"]
     assert complaints == []
+
+
+async def test_the_snippets_fit_into_a_page(browser: Browser, visit: Visit) -> None:
+    """As the page gives them out, in a page with a style of its own: nothing moves, shines through or is shouted."""
+    markup = {"/": "", "/frame": ""}
+    async with pages(markup) as origin, bench(tenants=[acme(origin)]) as gateway:
+        song = {"id": "st_x", "ticket": "wt_x", "tenant": "acme", "extension": "mp3"}
+        teller = await visit(f"{gateway.url}/share.js", forgiven="Failed to load resource")
+        ways = await teller.evaluate(
+            f"async () => (await import('/share.js')).ways('{gateway.url}', {json.dumps(song)})"
+        )
+        style = "background: #cfe; letter-spacing: 5px; word-spacing: 9px; text-transform: uppercase; text-align: right"
+        markup["/"] = f'<body style="{style}"><h1>A page</h1>{ways["embed"]}<p>after it</p>'
+        markup["/frame"] = f'<body style="{style}"><h1>A page</h1>{ways["frame"]}<p>after it</p>'
+        page = await browser.new_page(color_scheme="dark")
+        page.set_default_timeout(PATIENCE)
+        painted = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await painted.wait()
+            await route.continue_()
+
+        await page.route("**/wavegate-player.js", late)
+        await page.add_init_script(SHIFTS)
+        await page.goto(origin, wait_until="commit")
+        await page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
+        painted.set()
+        box = page.locator("wavegate-player .box")
+        for name, usual in (
+            ("letter-spacing", "normal"),
+            ("word-spacing", "0px"),
+            ("text-transform", "none"),
+            ("text-align", "start"),
+        ):
+            await expect(box).to_have_css(name, usual)
+        await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert await page.evaluate("() => window.shifts") == []
+        await page.goto(f"{origin}/frame")
+        await expect(page.frame_locator("iframe").locator("button")).to_be_visible()
+        place = await page.locator("iframe").bounding_box()
+        assert place is not None
+        corner: FloatRect = {"x": place["x"], "y": place["y"], "width": 1, "height": 1}
+        assert pixel(await page.screenshot(clip=corner)) == (0xCC, 0xFF, 0xEE)
+        await page.close()
 
 
 async def test_a_frame_stands_only_in_the_tenants_pages(browser: Browser) -> None:
@@ -130,15 +189,15 @@ async def test_a_frame_stands_only_in_the_tenants_pages(browser: Browser) -> Non
 
 
 def pixel(png: bytes) -> tuple[int, ...]:
-    """Red, green, blue and alpha of the first pixel of an 8-bit picture with alpha."""
-    assert png[24:26] == b"\x08\x06"
+    """Red, green and blue of the first pixel of an 8-bit picture, and its alpha if it has any."""
+    channels = {b"\x08\x02": 3, b"\x08\x06": 4}[png[24:26]]
     data, at = b"", 8
     while at < len(png):
         size, kind = struct.unpack_from(">I4s", png, at)
         data += png[at + 8 : at + 8 + size] if kind == b"IDAT" else b""
         at += 12 + size
     # The first pixel of the first line is what it is under every filter.
-    return tuple(zlib.decompress(data)[1:5])
+    return tuple(zlib.decompress(data)[1 : 1 + channels])
 
 
 async def test_the_overlay_has_no_ground(gateway: Demo, need: Callable[[str], str]) -> None:
@@ -162,4 +221,6 @@ async def test_the_overlay_has_no_ground(gateway: Demo, need: Callable[[str], st
             assert await said.get() == "debug false"
         assert await page.inner_text("#title") == TITLE
         assert await page.locator("#line").is_hidden()
+        # The shadow of the title reaches as far as this to its left; where the title is cut off there must be room.
+        assert await page.evaluate("() => parseFloat(getComputedStyle(title).paddingLeft)") >= 14
         await browser.close()

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.nightly
 
 expect.set_options(timeout=PATIENCE)
 
+WEB = Path(__file__).parents[2] / "gateway" / "web"
 SONG = "[[scale seconds=12 speed=12]] a scale to cut pieces of"
 SHORT = "[[scale seconds=1 speed=20]] a scale that is over at once"
 OWNER = {"Authorization": "Bearer demo"}
@@ -147,4 +148,8 @@ async def test_both_languages_have_the_same_words(gateway: Any, visit: Visit) ->
            }"""
     )
     assert json.loads(shapes[0]) == json.loads(shapes[1])
-    assert len(json.loads(shapes[0])) > 80
+    words = json.loads(shapes[0])
+    assert len(words) > 80
+    script = "".join(path.read_text() for path in WEB.iterdir() if path.suffix in (".js", ".html"))
+    used = set(re.findall(r"\bt\.(\w+)|data-(?:text|label)=\"(\w+)\"|(?:label: |\? |: )'(\w+)'", script))
+    assert set(words) - {name for names in used for name in names} == {"name"}

@@ -6,6 +6,7 @@ needs no browser is tested by sdk.test.mjs. It must not know the player page.
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -21,6 +22,12 @@ from tests.browser.listening import ICON, NOWHERE, SCRIPT
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "gateway" / "web"
 HERE = Path(__file__).parent
+USE = """
+import * as sdk from 'wavegate-sdk';
+console.log(Object.keys(sdk).sort().join());
+new sdk.Wavegate({ server: 'https://music.example', ticket: 'wt_x' }).close(); // a server may ask, too
+console.log(import.meta.resolve('wavegate-sdk/wavegate-player.js').split('/').pop());
+"""
 IMPORT = re.compile(r"""(?:from|import) *\(?'\./([\w-]+\.js)'""")
 
 
@@ -46,17 +53,27 @@ def test_the_types_are_those_of_the_script(need: Callable[[str], str]) -> None:
 
 
 def test_what_is_packed_is_what_is_imported(need: Callable[[str], str], tmp_path: Path) -> None:
-    """npm packs the SDK's files and no other, the packed module can be imported, and its version is the gateway's."""
-    needed, found = {"worklet.js", "wavegate.d.ts", "package.json"}, ["wavegate.js"]
+    """npm packs the SDK's files and no other; a project can use the package; its version is the gateway's."""
+    needed = {"worklet.js", "wavegate.d.ts", "wavegate-player.d.ts", "package.json", "README.md", "LICENSE"}
+    found = ["wavegate.js", "wavegate-player.js"]
     while found:
         name = found.pop()
         needed.add(name)
         found.extend(set(IMPORT.findall((WEB / name).read_text())) - needed)
-    (packed,) = json.loads(run(need("npm"), "pack", "--json", "--pack-destination", str(tmp_path), cwd=WEB))
+    # In a copy of the tree, for the licence is laid beside the files while they are packed.
+    web = shutil.copytree(WEB, tmp_path / "tree" / "gateway" / "web")
+    shutil.copy(ROOT / "LICENSE", tmp_path / "tree")
+    said = run(need("npm"), "pack", "--json", "--pack-destination", str(tmp_path), cwd=web)
+    (packed,) = json.loads(said[said.index("[\n") :])
     assert {file["path"] for file in packed["files"]} == needed
+    assert not (web / "LICENSE").exists()
     run("tar", "xf", packed["filename"], cwd=tmp_path)
-    script = "import('./package/wavegate.js').then((sdk) => console.log(Object.keys(sdk).sort().join()))"
-    assert run(need("node"), "-e", script, cwd=tmp_path).strip() == "Song,Wavegate,WavegateError,readFrame"
+    modules = tmp_path / "project" / "node_modules"
+    modules.mkdir(parents=True)
+    (tmp_path / "package").rename(modules / "wavegate-sdk")
+    (modules.parent / "use.mjs").write_text(USE)
+    said = run(need("node"), "use.mjs", cwd=modules.parent)
+    assert said.split() == ["Song,Wavegate,WavegateError,readFrame", "wavegate-player.js"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert packed["version"] == project["version"]
 

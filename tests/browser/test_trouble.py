@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from gateway.app import Gateway
 from gateway.config.schema import Config, Relay, Upstream
@@ -76,6 +76,8 @@ async def test_a_song_that_breaks_off_is_told_and_kept(gateway: Demo, visit: Vis
     await compose(page, "[[cut after=3 how=reset]] a song that breaks off")
     await in_state(page, "failed")
     await expect(page.locator("#sentence")).to_have_text("服务商在歌曲中途中断了。 已收到的部分仍然保留，可以保存。")
+    # Nothing is shown as if it were still to come.
+    await page.wait_for_function("() => Number(document.getElementById('seek').max) < 5")
     async with page.expect_download() as download:
         await page.click("#save")
     assert (await download.value).suggested_filename.endswith(".mp3")
@@ -86,6 +88,122 @@ async def test_a_song_that_breaks_off_is_told_and_kept(gateway: Demo, visit: Vis
     await expect(page.locator("#stage")).to_have_attribute("data-state", "failed")
     await page.click("#dismiss")
     await expect(page.locator("#notice")).to_be_hidden()
+    # Nobody would sing it the next time either: the button has only the words for it.
+    await page.click("#toggle")
+    await expect(page.locator("#alert")).to_contain_text("The provider will not sing this text.")
+    await expect(page.locator("#streams li")).to_have_count(2)
+
+
+async def test_a_song_that_failed_without_a_sound_is_ordered_by_its_button(gateway: Demo, visit: Visit) -> None:
+    """The button does not claim to pause anything, and does what the notice offers, which stands in line on a phone."""
+    page = await visit(gateway.url, viewport={"width": 375, "height": 812})
+    await compose(page, "[[error]] a song that never comes")
+    await in_state(page, "failed")
+    left = "(element) => element.getBoundingClientRect().left"
+    assert await page.locator("#act").evaluate(left) == await page.locator("#alert").evaluate(left)
+    await page.click("#dismiss")
+    await expect(page.locator("#toggle")).to_have_accessible_name("Play")
+    await page.click("#toggle")
+    await in_state(page, "queued")
+    await in_state(page, "failed")
+    await expect(page.locator("#streams li")).to_have_count(2)
+
+
+class Door:
+    """What is between the page and its gateway, and can be shut: then nothing answers, by socket or by HTTP."""
+
+    def __init__(self, shut: bool = False) -> None:
+        self.is_shut = shut
+        self._sockets: list[WebSocketRoute] = []
+
+    async def prepare(self, page: Page) -> None:
+        await page.route_web_socket("**/v1/ws", self._pass)
+        await page.route("**/v1/*", self._ask)
+        await page.route("**/wavegate.js", self._look)
+
+    async def shut(self) -> None:
+        self.is_shut = True
+        await self._sockets[-1].close(code=1001)
+
+    async def _pass(self, socket: WebSocketRoute) -> None:
+        if self.is_shut:
+            await socket.close(code=1013)
+            return
+        socket.connect_to_server()
+        self._sockets.append(socket)
+
+    async def _ask(self, route: Route) -> None:
+        await (route.abort() if self.is_shut else route.continue_())
+
+    async def _look(self, route: Route) -> None:
+        await (route.abort() if self.is_shut and route.request.method == "HEAD" else route.continue_())
+
+
+LOOK = "() => document.dispatchEvent(new Event('visibilitychange'))"
+LATER = "() => { const now = performance.now.bind(performance); performance.now = () => now() + 200_000; }"
+
+
+async def test_a_gateway_that_is_back_is_no_longer_missed(gateway: Demo, visit: Visit) -> None:
+    """What said that it does not answer goes by itself; a song that was given up meanwhile can be joined again."""
+    door = Door()
+    page = await visit(gateway.url, prepare=door.prepare, forgiven="Failed to load resource")
+    await expect(page.locator("#atOnce")).to_contain_text("0 of")
+    await door.shut()
+    await compose(page, LONG)
+    await expect(page.locator("#alert")).to_contain_text("The gateway does not answer.")
+    door.is_shut = False
+    await page.evaluate(LOOK)
+    await expect(page.locator("#notice")).to_be_hidden()
+    await compose(page, LONG)
+    await in_state(page, "playing")
+    await door.shut()
+    await in_state(page, "reconnecting")
+    await page.evaluate(LATER)
+    await in_state(page, "failed")
+    await expect(page.locator("#alert")).to_contain_text("The gateway does not answer. What has arrived stays")
+    door.is_shut = False
+    await page.evaluate(LOOK)
+    await expect(page.locator("#notice")).to_be_hidden()
+    await page.click("#streams button")
+    await in_state(page, "playing")
+    await expect(page.locator("#streams li")).to_have_count(1)
+
+
+async def test_a_guest_who_found_nobody_there_tries_again(gateway: Demo, visit: Visit) -> None:
+    """The play button is the way on: it joins the song that could not be joined."""
+    async with aiohttp.ClientSession(headers=OWNER) as http:
+        async with http.post(f"{gateway.url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
+            stream = (await answer.json())["id"]
+        async with http.post(f"{gateway.url}/v1/tickets", json={"stream_id": stream, "uses": 0}) as answer:
+            ticket = (await answer.json())["ticket"]
+    door = Door(shut=True)
+    url = f"{gateway.url}/#stream={stream}&ticket={ticket}"
+    page = await visit(url, prepare=door.prepare, forgiven="Failed to load resource")
+    await in_state(page, "failed")
+    await expect(page.locator("#alert")).to_contain_text("The gateway does not answer.")
+    door.is_shut = False
+    await page.click("#toggle")
+    await in_state(page, "playing")
+    await expect(page.locator("#notice")).to_be_hidden()
+
+
+async def test_a_guest_who_came_before_the_song_began_is_told_who_makes_it(visit: Visit) -> None:
+    """That it is simulated is known once it has begun; then whoever waited for it is told, too."""
+    config = Config(server=Server(port=0, internal_port=0), upstream=Upstream(max_concurrency=1))
+    async with Gateway(config, None, demo=True) as running, aiohttp.ClientSession(headers=OWNER) as http:
+        url = running.addresses.public
+        streams = []
+        for _ in range(2):
+            async with http.post(f"{url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
+                streams.append((await answer.json())["id"])
+        async with http.post(f"{url}/v1/tickets", json={"stream_id": streams[1], "uses": 0}) as answer:
+            ticket = (await answer.json())["ticket"]
+        page = await visit(f"{url}/#stream={streams[1]}&ticket={ticket}")
+        await in_state(page, "queued")
+        await expect(page.locator("#simulated")).to_be_hidden()
+        await http.delete(f"{url}/v1/streams/{streams[0]}")
+        await expect(page.locator("#simulated")).to_be_visible()
+        await page.close()  # it would miss its gateway
 
 
 async def test_a_cut_network_heals_by_itself(gateway: Demo, visit: Visit) -> None:
@@ -157,7 +275,7 @@ async def test_what_no_browser_of_this_kind_can_play_is_not_offered(gateway: Any
     await expect(page.locator("#picks")).to_have_text("fun-music-v1 · webm")
     await compose(page, "[[scale seconds=3 speed=3]] a scale in another format")
     await in_state(page, "ended")
-    await expect(page.locator("#format")).to_have_text(re.compile("^opus"))
+    await expect(page.locator("#format")).to_have_text(re.compile(r"^opus \d+k$"))
     await expect(page.locator("#route")).to_contain_text("webm over a WebSocket")
     # The picture is decoded from the container's pieces, too.
     drawn = """() => {
@@ -166,3 +284,11 @@ async def test_what_no_browser_of_this_kind_can_play_is_not_offered(gateway: Any
       return data.some((value) => value > 0);
     }"""
     assert await page.evaluate(drawn)
+    await page.select_option("#wish", "pcm")
+    await compose(page, "[[scale seconds=3 speed=3]] a scale without a format")
+    await expect(page.locator("#format")).to_have_text("pcm 48 kHz")
+    await expect(page.locator("#route")).to_contain_text("pcm over a WebSocket")
+    await page.select_option("#wish", "flac")
+    await compose(page, "[[scale seconds=3 speed=3]] a scale for the element alone")
+    await expect(page.locator("#format")).to_have_text("flac 48 kHz")
+    await expect(page.locator("#route")).to_have_text("flac over plain HTTP, played by the audio element.")
