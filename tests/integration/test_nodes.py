@@ -153,7 +153,10 @@ async def test_of_a_hundred_starts_on_two_nodes_as_many_start_as_there_is_room_f
                 assert response.status == 201 or response.headers["Retry-After"]
                 return response.status
 
-        assert Counter(await asyncio.gather(*map(start, range(100)))) == {201: ROOM, 429: 100 - ROOM}
+        answers = Counter(await asyncio.gather(*map(start, range(100))))
+        # To a machine that stands still for seconds Redis seems to be away: nobody more gets in for that.
+        assert answers[201] == ROOM or (answers[503] and answers[201] < ROOM), answers
+        assert answers[201] + answers[429] + answers[503] == 100, answers
 
 
 async def test_what_may_be_done_once_is_done_once_on_all_nodes(two: Union) -> None:

@@ -14,9 +14,10 @@ from tests.support.gateway import PATIENCE, Bench, bench, hear, say, talk
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 SONGS = {
-    "still": "[[stall seconds=7 after=1 silence=2.3 speed=1.5]] a scale that pauses for a while",
-    "silence": "[[song seconds=30 mute=1 speed=10]] a song that dies away",
-    None: "[[song seconds=3 speed=1]] a song that sounds all the time",
+    # For so long that a machine that is busy sees all three at once.
+    "still": "[[stall seconds=7 after=1 silence=6 speed=1.5]] a scale that pauses for a while",
+    "silence": "[[song seconds=80 mute=1 speed=10]] a song that dies away",
+    None: "[[song seconds=8 speed=1]] a song that sounds all the time",
 }
 
 

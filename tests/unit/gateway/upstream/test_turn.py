@@ -74,7 +74,7 @@ async def test_an_admission_ends_the_news() -> None:
 
 async def test_an_admission_in_the_last_moment_counts() -> None:
     """A turn that was admitted when its patience had just ended is admitted."""
-    one, _ = turn(patience=0.01)
+    one, _ = turn(patience=5.0)
     async with one, asyncio.timeout(5):
         waiting = asyncio.ensure_future(anext(one, None))
         await steps()
