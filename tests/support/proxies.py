@@ -175,7 +175,9 @@ async def front(
         arguments = await asyncio.to_thread(FILES[name], folder, gateways, (plain, secure), changes)
         running = await Program.start(program, *arguments)
         try:
-            if not await _answers(running, (plain, secure)):
+            # A port may be somebody else's by now, who answers; the socket in its own folder is nobody's but its own.
+            places: list[int | Path] = [plain, secure, *([folder / "80"] if name == "nginx" else [])]
+            if not await _answers(running, places):
                 assert attempt < TRIES, running.said
                 continue
             yield Front(name, f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{secure}", trust, running, folder)
@@ -184,13 +186,13 @@ async def front(
             await running.stop()
 
 
-async def _answers(program: Program, ports: tuple[int, int]) -> bool:
+async def _answers(program: Program, places: Sequence[int | Path]) -> bool:
     """Whether it takes connections; false if it has ended instead, as it does when a port is taken."""
     ended = asyncio.ensure_future(program.ends(PATIENCE))
     try:
         async with asyncio.timeout(PATIENCE):
-            for port in ports:
-                while not await _open(port):
+            for place in places:
+                while not await _open(place):
                     if ended.done():
                         return False
                     await asyncio.sleep(0.01)  # it tells nobody when it is ready but by answering
@@ -201,9 +203,13 @@ async def _answers(program: Program, ports: tuple[int, int]) -> bool:
             await ended
 
 
-async def _open(port: int) -> bool:
+async def _open(place: int | Path) -> bool:
+    """Whether somebody answers at this port, or socket."""
     with suppress(OSError):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        if isinstance(place, Path):
+            _, writer = await asyncio.open_unix_connection(place)
+        else:
+            _, writer = await asyncio.open_connection("127.0.0.1", place)
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
