@@ -33,15 +33,21 @@ async def in_state(page: Page, state: str) -> None:
     await expect(page.locator("#stage")).to_have_attribute("data-state", state)
 
 
+async def ordered(http: aiohttp.ClientSession, url: str, count: int) -> list[str]:
+    """So many long songs, one after the other: their ids."""
+    streams = []
+    for _ in range(count):
+        async with http.post(f"{url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
+            streams.append(str((await answer.json())["id"]))
+    return streams
+
+
 async def test_who_must_wait_is_told_and_need_not_ask_again(visit: Visit) -> None:
     """With all slots taken the order is made again by itself, waits in the provider's queue, and then plays."""
     config = Config(server=Server(port=0, internal_port=0), upstream=Upstream(max_concurrency=1))
     async with Gateway(config, None, demo=True) as running, aiohttp.ClientSession(headers=OWNER) as http:
         url = running.addresses.public
-        others = []
-        for _ in range(5):
-            async with http.post(f"{url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
-                others.append((await answer.json())["id"])
+        others = await ordered(http, url, 5)
         page = await visit(url)
         await compose(page, LONG)
         await expect(page.locator("#alert")).to_contain_text("Too many songs are being made at once.")
@@ -192,10 +198,7 @@ async def test_a_guest_who_came_before_the_song_began_is_told_who_makes_it(visit
     config = Config(server=Server(port=0, internal_port=0), upstream=Upstream(max_concurrency=1))
     async with Gateway(config, None, demo=True) as running, aiohttp.ClientSession(headers=OWNER) as http:
         url = running.addresses.public
-        streams = []
-        for _ in range(2):
-            async with http.post(f"{url}/v1/streams", json={"input": {"prompt": LONG}}) as answer:
-                streams.append((await answer.json())["id"])
+        streams = await ordered(http, url, 2)
         async with http.post(f"{url}/v1/tickets", json={"stream_id": streams[1], "uses": 0}) as answer:
             ticket = (await answer.json())["ticket"]
         page = await visit(f"{url}/#stream={streams[1]}&ticket={ticket}")

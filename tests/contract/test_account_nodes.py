@@ -257,7 +257,9 @@ async def test_a_killed_node_gives_its_permits_back_within_a_lease(url: str, pro
         await asyncio.sleep(1.0)
         assert not inside(present), "a living node tells again what it holds"
         os.kill(holder.pid, signal.SIGKILL)
-        await until(lambda: len(inside(present)) == 2, 3 * 0.8)
+        killed = time.monotonic()
+        await until(lambda: len(inside(present)) == 2, 3.0)
+        assert time.monotonic() - killed < 0.8 + 0.7
         await holder.ends()
 
 
@@ -293,7 +295,7 @@ async def test_with_the_store_away_new_ones_are_refused_and_it_heals(server: Red
         began = time.monotonic()
         async with guests(of, "c") as (late,):
             assert (await refused(late)).code == "cluster_unavailable"
-        assert time.monotonic() - began < 0.3, "nobody waits for what is known to be away"
+        assert time.monotonic() - began < 0.1, "nobody waits for what is known to be away"
         assert of.trouble() == "upstream account not shared"
         assert inside([holder]) == [holder]
         if stops:

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from gateway.config.schema import Limits
-from tests.support.gateway import OTHER_KEY, Bench, hear, receive, say, talk
+from gateway.redis.connection import Redis
+from tests.support.gateway import OTHER_KEY, PATIENCE, Bench, hear, receive, say, talk
 from tests.support.union import Union, answered, union
 
 SONG = "[[scale seconds=3 speed=1.5]] a scale for two nodes"
@@ -141,8 +143,12 @@ async def test_a_song_is_cancelled_from_any_node(two: Union) -> None:
     assert totals["reserved"] == totals["settled"] + totals["refunded"]
 
 
-async def test_of_a_hundred_starts_on_two_nodes_as_many_start_as_there_is_room_for(need: Callable[[str], str]) -> None:
+async def test_of_a_hundred_starts_on_two_nodes_as_many_start_as_there_is_room_for(
+    need: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And what was refused says when to come again."""
+    # A busy machine may stand still for longer than a gateway waits for Redis, and that is not asked here.
+    monkeypatch.setitem(Redis.__init__.__kwdefaults__ or {}, "timeout", PATIENCE)
     limits = Limits(concurrent_streams=ROOM, streams_per_minute=0)
     async with union(need("redis-server"), limits=limits) as nodes:
 
@@ -153,10 +159,7 @@ async def test_of_a_hundred_starts_on_two_nodes_as_many_start_as_there_is_room_f
                 assert response.status == 201 or response.headers["Retry-After"]
                 return response.status
 
-        answers = Counter(await asyncio.gather(*map(start, range(100))))
-        # To a machine that stands still for seconds Redis seems to be away: nobody more gets in for that.
-        assert answers[201] == ROOM or (answers[503] and answers[201] < ROOM), answers
-        assert answers[201] + answers[429] + answers[503] == 100, answers
+        assert Counter(await asyncio.gather(*map(start, range(100)))) == {201: ROOM, 429: 100 - ROOM}
 
 
 async def test_what_may_be_done_once_is_done_once_on_all_nodes(two: Union) -> None:
