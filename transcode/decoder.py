@@ -1,8 +1,8 @@
 """The door to the decoders: whole codec frames of a song in, blocks of its samples out.
 
-Invariant: the samples that come out depend on the frames that went in, never on how many came at once; all of them are
-at the rate and in the channels that the song began with. Time is neither added nor lost, but for what an encoder put
-around the song.
+Invariant: the samples that come out depend on the frames that went in, never on how many came at once, but for the
+noise that damage may be; all of them are at the rate and in the channels that the song began with. Time is neither
+added nor lost, but for what an encoder put around the song.
 It must not know where frames come from.
 """
 

@@ -21,10 +21,7 @@ from transcode.spec import EncoderSpec
 
 
 class Encoder(Protocol):
-    """Blocks are of the spec's channels, their samples at its rate or that of the song.
-
-    Raises `EncodeError` when the codec fails.
-    """
+    """Blocks are of the spec's channels, their samples at its rate. Raises `EncodeError` when the codec fails."""
 
     config: CodecConfig
 
@@ -45,28 +42,14 @@ _ENCODERS: dict[str, tuple[Callable[[EncoderSpec, int, int | None], Encoder], Ca
 }
 
 
-# Those that take samples at any rate.
-_RESAMPLING: dict[str, Callable[[EncoderSpec, int, int | None, int | None], Encoder]] = {
-    "aac": AacEncoder,
-    "opus": OpusEncoder,
-}
-
-
-def encoder(spec: EncoderSpec, start: int = 0, at: int | None = None, song_rate: int | None = None) -> Encoder:
+def encoder(spec: EncoderSpec, start: int = 0, at: int | None = None) -> Encoder:
     """The encoder that makes `spec`, loudness aside, from sample `start` of the song on, a multiple of its frame.
 
-    `at` is the pts of the first packet that will be heard, if that is not the first one made. Where `resamples` says
-    so, `song_rate` is that of the blocks. Raises `EncodeError` for what the codec has not.
+    `at` is the pts of the first packet that will be heard, if that is not the first one made. Raises `EncodeError` for
+    what the codec has not.
     """
-    if spec.codec in _RESAMPLING:
-        return _RESAMPLING[spec.codec](spec, start, at, song_rate)
     make, _ = _ENCODERS[spec.codec]
     return make(spec, start, at)
-
-
-def resamples(spec: EncoderSpec) -> bool:
-    """Whether its encoder takes a song at another rate as it is. Loudness is changed before, at the encoder's rate."""
-    return spec.codec in _RESAMPLING and spec.loudness is None
 
 
 def grid(spec: EncoderSpec) -> Grid:

@@ -7,10 +7,10 @@ It must not know what a fade is for.
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from transcode.formats import CodecFrame

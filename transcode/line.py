@@ -2,19 +2,19 @@
 
 Invariant: sample n of the song stands at the same place of the grid whether its beginning went through here or not.
 So where work begins in the middle, it begins at a sample that has its exact counterpart at the other rate, and with the
-next frame of the grid from there; where the encoder resamples, too, at one that begins a frame.
+next frame of the grid from there.
 It must not know where samples come from.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import gcd
 from typing import Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from transcode.encoder import encoder, grid, resamples
+from transcode.encoder import encoder, grid
 from transcode.errors import EncodeError
 from transcode.packet import CodecConfig, Packet
 from transcode.remix import Remix, resampled
@@ -43,7 +43,6 @@ class Line:
         self, spec: EncoderSpec, sample_rate: int, channels: int, *, position: int = 0, at: int | None = None
     ) -> None:
         cells = grid(spec)
-        rate = sample_rate if resamples(spec) else spec.sample_rate  # of what the encoder gets
         step = stride(spec, sample_rate)
         first = -(-position // step) * step
         self._early = first - position  # samples to drop before conversion
@@ -53,14 +52,13 @@ class Line:
             wanted = at + cells.delay
             if wanted % cells.frame or wanted < start:
                 raise EncodeError(f"no packet of {spec.codec} begins at {at} in what begins at sample {position}")
-            if rate == spec.sample_rate:
-                start = max(start, wanted - cells.warmup * cells.frame)
+            start = max(start, wanted - cells.warmup * cells.frame)
         self._surplus = start - self._origin  # samples to drop after it
         self._at = at
         self._rates = sample_rate, spec.sample_rate
-        self._remix = Remix(sample_rate, channels, rate, spec.channels)
+        self._remix = Remix(sample_rate, channels, spec.sample_rate, spec.channels)
         self._levelling = _levelling(spec)
-        self._encoder = encoder(spec, start, at, rate)
+        self._encoder = encoder(spec, start, at)
         self._taken = 0  # samples that went into conversion
         self._splices: list[int] = []  # where sound is missing, in samples at the encoder's rate
 
@@ -121,12 +119,7 @@ class Line:
 
 def stride(spec: EncoderSpec, song_rate: int) -> int:
     """The samples of a song, at `song_rate`, from whose multiples on `spec` can be made."""
-    common = gcd(song_rate, spec.sample_rate)
-    step = song_rate // common
-    if not resamples(spec):
-        return step
-    frame = grid(spec).frame
-    return step * (frame // gcd(frame, spec.sample_rate // common))
+    return song_rate // gcd(song_rate, spec.sample_rate)
 
 
 def _levelling(spec: EncoderSpec) -> Levelling | None:

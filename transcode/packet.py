@@ -7,11 +7,13 @@ It must not know containers: those tell time in their own units.
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from transcode.spec import EncoderSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+# The collector need not look at those: they hold no reference to anything that could refer back.
+class Packet(Struct, frozen=True, array_like=True, gc=False):
     """One codec unit, or several whole ones, in `data`.
 
     `pts` is where its sound begins, negative while an encoder's delay passes; `duration` is how long it lasts, delay

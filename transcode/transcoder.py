@@ -5,7 +5,7 @@ song the work began, and durations less paddings are the delay and the song's le
 It must not know containers, nor who feeds it or why.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from transcode.decoder import Decoder, decoder
 from transcode.encoder import grid
@@ -13,13 +13,12 @@ from transcode.errors import EncodeError
 from transcode.formats import CodecFrame, StreamFormat
 from transcode.framer import Framer
 from transcode.line import Line, stride
+from transcode.mp3decoder import MEMORY
 from transcode.packet import CodecConfig, Packet, Resume
 from transcode.rawframer import RawFramer
 from transcode.spec import EncoderSpec
 
-# An MP3 frame borrows at most 511 octets of those before it (255 below 32 kHz), which at the lowest bitrates are 23
-# frames of 576 samples or 9 of 1152; a last one for the halves that overlap.
-_DECODER_MEMORY = 25 * 576
+_DECODER_MEMORY = MEMORY * 576  # samples: short frames can be that many, of long ones fewer suffice
 _FILTER_REACH = 64  # samples of the slower rate that a resampler looks back, generously
 _LOUDNESS_SECONDS = 20  # of the song that a gain is chosen by; less, and it may differ by half a decibel
 

@@ -24,6 +24,7 @@ class AacEncoder(FramedEncoder):
         """Where its packets lie; they have one length at every rate."""
         return Grid(_FRAME, _FRAME, warmup=20)
 
-    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None, song_rate: int | None = None) -> None:
-        codec = Codec("aac", spec.sample_rate, spec.channels, spec.bitrate, "fltp", _OPTIONS, song_rate)
+    def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
+        del at  # it is warm before, and nothing else depends on it
+        codec = Codec("aac", spec.sample_rate, spec.channels, spec.bitrate, "fltp", _OPTIONS)
         super().__init__(spec, codec, self.grid(spec), start)

@@ -1,7 +1,7 @@
 """One of FFmpeg's audio encoders at work, without a muxer and without threads of its own.
 
 Invariant: units come out as soon as the encoder has them, whole and never empty; what they hold depends on the samples,
-not on how they were cut. PyAV brings them to the encoder's rate and cuts them to its frames by itself.
+not on how they were cut.
 It must not know one codec from another, nor time in the song.
 """
 
@@ -18,15 +18,12 @@ from transcode.remix import LAYOUTS
 from transcode.samples import Block, as_float, as_s16
 
 _NO_OPTIONS: Mapping[str, str] = {}
-
-# Samples that are fed at once. A resampler holds about 100 bytes for each: of a step of 250 ms half a megabyte more.
-_MOST, _MOST_RESAMPLED = 1 << 20, 6000
+_MOST = 1 << 20  # samples that are fed at once
 
 
 class Codec:
     """Encodes at `sample_rate` Hz in 1 or 2 channels. `form` is FFmpeg's name of the sample format that the encoder
-    takes. Blocks are at `song_rate`, which is the encoder's if it is None. Raises `EncodeError` for what the encoder
-    refuses.
+    takes. Raises `EncodeError` for what the encoder refuses.
     """
 
     def __init__(
@@ -37,18 +34,16 @@ class Codec:
         bitrate: int | None,
         form: str,
         options: Mapping[str, str] = _NO_OPTIONS,
-        song_rate: int | None = None,
     ) -> None:
         self._layout = LAYOUTS[channels]
-        self.song_rate = song_rate or sample_rate
-        self._time_base = Fraction(1, self.song_rate)
+        self._rate, self._time_base = sample_rate, Fraction(1, sample_rate)
         self._pts = 0
         self._rest: Block | None = None  # of the kind of the first block, as which all are fed
         context = av.CodecContext.create(name, "w")
         assert isinstance(context, av.AudioCodecContext), "what is encoded here is sound"
         self._context = context
         context.sample_rate, context.layout, context.format = sample_rate, self._layout, form
-        context.time_base = Fraction(1, sample_rate)
+        context.time_base = self._time_base
         if bitrate is not None:
             context.bit_rate = bitrate
         context.options = dict(options)
@@ -57,9 +52,7 @@ class Codec:
         except av.FFmpegError as error:
             raise EncodeError(f"no {name} at {sample_rate} Hz, {channels} channels, {bitrate} bit/s") from error
         # Whole frames are fed, of which the graph keeps nothing back: it would keep all that came with it.
-        self._step, self._most = context.frame_size or 1, _MOST
-        if self.song_rate != sample_rate:
-            self._step, self._most = 1, _MOST_RESAMPLED
+        self._step = context.frame_size or 1
 
     @property
     def extradata(self) -> bytes:
@@ -88,8 +81,8 @@ class Codec:
             begin = self._step
             with _one_cpu():
                 units = self._fed(samples[:, :begin])
-        for at in range(begin, count, self._most):
-            units += self._fed(samples[:, at : min(at + self._most, count)])
+        for at in range(begin, count, _MOST):
+            units += self._fed(samples[:, at : min(at + _MOST, count)])
         return units
 
     def finish(self) -> list[bytes]:
@@ -108,7 +101,7 @@ class Codec:
         frame = av.AudioFrame(form, self._layout, samples.shape[1])
         for plane, row in zip(frame.planes, samples, strict=True):
             memoryview(plane)[:] = np.ascontiguousarray(row).data.cast("B")
-        frame.sample_rate, frame.time_base, frame.pts = self.song_rate, self._time_base, self._pts
+        frame.sample_rate, frame.time_base, frame.pts = self._rate, self._time_base, self._pts
         self._pts += frame.samples
         return self._units(frame)
 

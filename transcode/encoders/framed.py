@@ -1,18 +1,29 @@
 """An encoder whose packets are all of one length, the last one filled up with silence: Opus and AAC.
 
 Invariant: packets cover the song from its first sample to its last and no more; what the last one holds behind the
-song's end is told as padding. A song at another rate goes through one resampler, that which cuts it to frames.
+song's end is told as padding.
 It must not know which of the two it is.
 """
 
+from typing import Protocol
+
 import numpy as np
 
-from transcode.encoders.codec import Codec
 from transcode.encoders.grid import Grid, Timeline
 from transcode.packet import CodecConfig, Packet
-from transcode.remix import resampled
 from transcode.samples import Block
 from transcode.spec import EncoderSpec
+
+
+class Units(Protocol):
+    """What makes one codec's units of samples."""
+
+    @property
+    def extradata(self) -> bytes:
+        """What a container must hold beside them."""
+
+    def encode(self, block: Block) -> list[bytes]:
+        """The units that this block completes."""
 
 
 class FramedEncoder:
@@ -21,9 +32,7 @@ class FramedEncoder:
     See `Encoder`.
     """
 
-    def __init__(self, spec: EncoderSpec, codec: Codec, grid: Grid, start: int) -> None:
-        self._rates = codec.song_rate, spec.sample_rate
-        self._start, self._taken = start, 0
+    def __init__(self, spec: EncoderSpec, codec: Units, grid: Grid, start: int) -> None:
         self.config = CodecConfig(spec, grid.delay, codec.extradata)
         self._codec = codec
         self._timeline = Timeline(grid, start)
@@ -31,8 +40,7 @@ class FramedEncoder:
 
     def encode(self, block: Block) -> list[Packet]:
         """Take a block, give the packets that it completes."""
-        self._taken += block.shape[1]
-        self._timeline.end = self._start + resampled(self._taken, *self._rates)
+        self._timeline.end += block.shape[1]
         return self._timeline.timed(self._codec.encode(block))
 
     def flush(self) -> list[Packet]:

@@ -40,12 +40,12 @@ class Timeline:
 
     def timed(self, units: Sequence[bytes], *, last: bool = False) -> list[Packet]:
         """Packets of these codec units. With `last` they end the song; what lies behind its end whole is left out."""
-        packets = []
-        for unit in units:
-            if last and self._next >= self.end:
-                break
-            frame = self._grid.frame
-            padding = max(self._next + frame - self.end, 0) if last else 0
-            packets.append(Packet(unit, self._next, frame, padding))
-            self._next += frame
+        frame, begin = self._grid.frame, self._next
+        if last:
+            units = units[: self.due]
+        self._next += frame * len(units)
+        packets = [Packet(unit, pts, frame) for unit, pts in zip(units, range(begin, self._next, frame), strict=True)]
+        if last and packets:
+            end = packets[-1]
+            packets[-1] = Packet(end.data, end.pts, frame, max(self._next - self.end, 0))
         return packets

@@ -9,6 +9,7 @@ It must not know codecs: an OpusHead and packets are opaque here.
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from transcode.packet import CodecConfig, Packet
 
@@ -32,8 +33,8 @@ class OggPackager:
         self._scale = _CLOCK // config.spec.sample_rate  # Opus has only rates that divide 48 kHz
         self._sequence = 0
         self._granule = 0
-        self.init = self._page(_BEGIN, [_laces(config.extradata)], [config.extradata])
-        self.init += self._page(0, [_laces(_TAGS)], [_TAGS])
+        self.init = self._page(_BEGIN, [_laces(len(config.extradata))], [config.extradata])
+        self.init += self._page(0, [_laces(len(_TAGS))], [_TAGS])
 
     def pack(self, packets: Sequence[Packet], *, last: bool = False) -> bytes:
         """The pages of a chunk; with `last` the stream ends, if need be by a page without packets."""
@@ -45,7 +46,7 @@ class OggPackager:
             data = packet.data
             if not data or packet.padding >= packet.duration:
                 continue
-            lace = _laces(data)  # an Opus packet has less than 62 KB: it always fits into a page of its own
+            lace = _laces(len(data))  # an Opus packet has less than 62 KB: it always fits into a page of its own
             segments += len(lace)
             if segments > _SEGMENTS:
                 pages.append(self._page(0, laces, bodies))
@@ -75,6 +76,7 @@ def checksum(page: bytes) -> int:
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")
 
 
-def _laces(data: bytes) -> bytes:
-    whole, rest = divmod(len(data), 255)
+@lru_cache(1 << 11)
+def _laces(size: int) -> bytes:
+    whole, rest = divmod(size, 255)
     return b"\xff" * whole + bytes((rest,))

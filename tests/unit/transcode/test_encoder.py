@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from tests.support.packets import heard, likeness, melody
-from transcode.encoder import encoder, grid, resamples
+from transcode.encoder import encoder, grid
 from transcode.errors import EncodeError
 from transcode.packet import CodecConfig, Packet
-from transcode.remix import resampled
 from transcode.samples import Block, as_s16
 from transcode.spec import EncoderSpec
 
@@ -36,11 +35,9 @@ SPECS = [
 NAMES = [f"{spec.codec}{spec.sample_rate}x{spec.channels}" for spec in SPECS]
 
 
-def encoded(
-    spec: EncoderSpec, block: Block, sizes: tuple[int, ...] = (11025,), song_rate: int | None = None
-) -> tuple[list[Packet], CodecConfig]:
+def encoded(spec: EncoderSpec, block: Block, sizes: tuple[int, ...] = (11025,)) -> tuple[list[Packet], CodecConfig]:
     """All of it in pieces of random ones of `sizes`."""
-    coder, draw = encoder(spec, song_rate=song_rate), random.Random(5)
+    coder, draw = encoder(spec), random.Random(5)
     packets, at = [], 0
     while at < block.shape[1]:
         size = draw.choice(sizes)
@@ -105,37 +102,6 @@ def test_of_nothing_nothing_comes(spec: EncoderSpec) -> None:
     coder = encoder(spec)
     assert coder.encode(np.empty((spec.channels, 0), dtype=np.float32)) == []
     assert coder.flush() == []
-
-
-@pytest.mark.parametrize(
-    ("spec", "song_rate"),
-    [
-        (EncoderSpec("opus", 48000, 2, 96000), 44100),
-        (EncoderSpec("opus", 24000, 1, 64000), 22050),
-        (EncoderSpec("opus", 8000, 1, 32000), 48000),
-        (EncoderSpec("aac", 48000, 2, 128000), 44100),
-        (EncoderSpec("aac", 22050, 1, 48000), 44101),
-    ],
-    ids=str,
-)
-def test_a_song_at_another_rate(spec: EncoderSpec, song_rate: int) -> None:
-    """Is heard where it was and as long as it was, from one sample on, however it was cut."""
-    assert resamples(spec)
-    for samples in (1, 100, 5000, song_rate + 77):
-        block = melody(song_rate, spec.channels, samples / song_rate).astype(np.float32)
-        packets, _ = encoded(spec, block, song_rate=song_rate)
-        length = resampled(samples, song_rate, spec.sample_rate)
-        lasts = sum(packet.duration - packet.padding for packet in packets)
-        assert lasts == (length + grid(spec).delay if length else 0)
-        assert encoded(spec, block, (1000, 0, 7), song_rate)[0] == packets
-    found = heard(*encoded(spec, block, song_rate=song_rate))
-    assert likeness(found, tune(spec, found.shape[1])) >= 0.98
-
-
-def test_which_take_any_rate() -> None:
-    """Those that fill their last packet up; where loudness is changed, it is the encoder's rate at which it is."""
-    assert [spec.codec for spec in SPECS if resamples(spec)] == ["opus"] * 3 + ["aac"] * 2
-    assert not resamples(EncoderSpec("opus", 48000, 2, 96000, -16.0))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=NAMES)

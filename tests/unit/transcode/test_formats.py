@@ -4,8 +4,6 @@ They know nothing of what makes or plays the formats.
 Invariant under test: the table is complete and constant.
 """
 
-from dataclasses import FrozenInstanceError
-
 import pytest
 
 from transcode.formats import FORMATS, MP3, WAV, CodecFrame, Format, StreamFormat
@@ -36,5 +34,5 @@ def test_nouns_are_values() -> None:
     assert StreamFormat(MP3, 44100, 2, 128000) == StreamFormat(MP3, 44100, 2, 128000)
     frame = CodecFrame(b"x", 1152)
     assert frame == CodecFrame(b"x", 1152, discontinuity=False)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         frame.samples = 0  # type: ignore[misc] - that it is refused is the test

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.packets import heard, melody
+from tests.support.packets import heard, likeness, melody
 from transcode.encoder import grid
 from transcode.errors import EncodeError
 from transcode.line import Line, stride
 from transcode.packet import Packet
+from transcode.remix import resampled
 from transcode.samples import Sound
 from transcode.spec import EncoderSpec
 
@@ -49,28 +50,55 @@ def test_the_middle_stands_where_it_would(rate: int, exact: int) -> None:
 OPUS = EncoderSpec("opus", 48000, 2, 96000)
 
 
-@pytest.mark.parametrize(("rate", "step"), [(48000, 960), (44100, 882), (11025, 441), (44101, 44101)])
-def test_where_the_encoder_resamples_work_begins_with_a_frame(rate: int, step: int) -> None:
+@pytest.mark.parametrize(
+    ("spec", "rate"),
+    [
+        (OPUS, 44100),
+        (EncoderSpec("opus", 24000, 1, 64000), 22050),
+        (EncoderSpec("opus", 8000, 1, 32000), 48000),
+        (EncoderSpec("aac", 48000, 2, 128000), 44100),
+        (EncoderSpec("aac", 22050, 1, 48000), 44101),
+    ],
+    ids=str,
+)
+def test_a_song_at_another_rate(spec: EncoderSpec, rate: int) -> None:
+    """Is heard where it was and as long as it was, from one sample on, however it was cut."""
+    for samples in (1, 100, 5000, rate + 77):
+        block = melody(rate, spec.channels, samples / rate).astype(np.float32)
+        line = Line(spec, rate, spec.channels)
+        packets = run(line, block)
+        length = resampled(samples, rate, spec.sample_rate)
+        lasts = sum(packet.duration - packet.padding for packet in packets)
+        assert lasts == (length + grid(spec).delay if length else 0)
+        pieces = Line(spec, rate, spec.channels)
+        cut = [pieces.feed([Sound(block[:, at : at + 1007])]) for at in range(0, samples, 1007)]
+        assert [packet for made in [*cut, pieces.flush()] for packet in made] == packets
+    found = heard(packets, line.config)
+    assert likeness(found, melody(spec.sample_rate, spec.channels, found.shape[1] / spec.sample_rate)) >= 0.98
+
+
+@pytest.mark.parametrize(("rate", "step"), [(48000, 1), (44100, 147), (11025, 147), (44101, 44101)])
+def test_opus_of_the_middle_of_a_song(rate: int, step: int) -> None:
     """The packets lie where they would, and what is heard of them is what was."""
     assert stride(OPUS, rate) == step
-    whole, begin = run(Line(OPUS, rate, 2), song(rate)), step // 3
-    at = next(packet.pts for packet in whole if packet.pts >= step * 48000 // rate) if step < rate else None
+    whole, begin = run(Line(OPUS, rate, 2), song(rate)), 300
+    at = next(packet.pts for packet in whole if packet.pts >= 1000 + grid(OPUS).frame)
+    if step > begin:
+        with pytest.raises(EncodeError, match="no packet"):
+            Line(OPUS, rate, 2, position=begin, at=at)
+        return
     line = Line(OPUS, rate, 2, position=begin, at=at)
     later = run(line, song(rate)[:, begin:])
-    if at is None:
-        assert later == []  # all that came lies before the first place to begin at
-        return
     assert [(p.pts, p.duration, p.padding) for p in later] == [
         (p.pts, p.duration, p.padding) for p in whole if p.pts >= at
     ]
-    frame = grid(OPUS).frame
     before, after = heard(whole, line.config), heard(later, line.config)
-    end = slice(-(before.shape[1] - 20 * frame), None)
+    end = slice(-(before.shape[1] - 20 * grid(OPUS).frame), None)
     assert np.corrcoef(before[0, end], after[0, end])[0, 1] > 0.99
 
 
 def test_strides_are_as_short_as_can_be() -> None:
-    """A sample, where there is one rate and no frame; where there are two, one that has its counterpart."""
+    """A sample, where there is one rate; where there are two, one that has its counterpart."""
     assert stride(EncoderSpec("pcm", 48000, 2, None), 48000) == 1
     assert stride(FLAC, 48000) == 1
     assert stride(FLAC, 44100) == stride(replace(OPUS, loudness=-16.0), 44100) == 147

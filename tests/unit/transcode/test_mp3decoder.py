@@ -4,6 +4,7 @@ Invariant under test: the song's own samples, to the bit and to the last one, ho
 kept over damage, changes of form and gaps. Golden truth is PyAV's decode of a whole file.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from transcode.framer import Framer
 from transcode.mp3decoder import Mp3Decoder
 from transcode.samples import Sound
 
+_BORROWED = 12  # frames that may hear something of one before them, in these songs
 NAMES = ["bare", "cbr128", "cbr192", "cbr320", "vbr", "mono24k", "mono16k", "mono8k", "id3v1", "cover"]
 
 
@@ -25,6 +27,12 @@ def cut(song: bytes) -> tuple[list[CodecFrame], Mp3Decoder]:
     frames = framer.feed(song) + framer.flush()
     assert framer.format is not None
     return frames, Mp3Decoder(framer.format.sample_rate, framer.format.channels)
+
+
+def gaps(sounds: Sequence[Sound]) -> list[int]:
+    """The samples before which sound is missing."""
+    lengths = [sound.block.shape[1] for sound in sounds]
+    return [sum(lengths[:at]) for at, sound in enumerate(sounds) if sound.discontinuity]
 
 
 def joined(sounds: Sequence[Sound]) -> NDArray[np.float32]:
@@ -50,14 +58,47 @@ def test_samples_are_those_of_the_whole_file(songs: Mapping[str, bytes], name: s
 
 @pytest.mark.parametrize("name", ["vbr", "mono24k", "bare"])
 def test_how_many_come_at_once_does_not_matter(songs: Mapping[str, bytes], name: str) -> None:
-    """One by one, or by threes."""
+    """One by one, by threes, or more than are decoded together."""
     frames, decoder = cut(songs[name])
     whole = joined(decoder.decode(frames))
-    for size in (1, 3):
+    for size in (1, 3, 17):
         _, other = cut(songs[name])
         sounds = [sound for at in range(0, len(frames), size) for sound in other.decode(frames[at : at + size])]
         assert np.array_equal(joined(sounds), whole)
         assert all(sound.block.shape[1] for sound in sounds)
+
+
+@pytest.mark.parametrize("name", ["vbr", "mono24k", "cbr128"])
+@pytest.mark.parametrize("seed", range(8))
+def test_how_many_come_at_once_does_not_matter_to_damage(songs: Mapping[str, bytes], name: str, seed: int) -> None:
+    """Frames that are refused, damaged or strange are so whether others came with them or not, and so is what follows.
+
+    What noise is made of damage is another matter, also where it lasts: in frames that borrow from it.
+    """
+    frames, alone = cut(songs[name])
+    draw = random.Random(seed)
+    noisy = np.zeros(sum(frame.samples for frame in frames), dtype=np.bool_)
+    for at in draw.sample(range(1, len(frames)), 4):
+        data = bytearray(frames[at].data)
+        match draw.randrange(3):
+            case 0:  # the decoder borrows more than there is, or reads on where nothing is
+                data[4:] = draw.randbytes(len(data) - 4)
+            case 1:  # no header at all
+                data[0] = 0
+            case _:  # a form of its own
+                data[3] ^= 0xC0
+        begin, size = sum(frame.samples for frame in frames[:at]), frames[at].samples
+        noisy[begin : begin + _BORROWED * size] = True
+        frames[at] = CodecFrame(bytes(data), size, draw.random() < 0.2)
+    expected = [sound for frame in frames for sound in alone.decode([frame])]
+    sure = ~noisy[alone.lead :][: joined(expected).shape[1]]
+    for size in (4, 10, len(frames)):
+        _, other = cut(songs[name])
+        sounds = [sound for at in range(0, len(frames), size) for sound in other.decode(frames[at : at + size])]
+        assert joined(sounds).shape == joined(expected).shape
+        assert np.array_equal(joined(sounds)[:, sure], joined(expected)[:, sure])
+        assert other.errors == alone.errors
+        assert gaps(sounds) == gaps(expected)
 
 
 def test_a_refused_frame_is_silence_of_its_length(songs: Mapping[str, bytes]) -> None:
@@ -81,10 +122,8 @@ def test_refused_frames_are_a_gap(songs: Mapping[str, bytes], size: int) -> None
     broken = CodecFrame(b"no frame at all", 1152)
     damaged = [*frames[:20], broken, broken, broken, *frames[23:40], broken, *frames[41:50]]
     sounds = [sound for at in range(0, len(damaged), size) for sound in decoder.decode(damaged[at : at + size])]
-    lengths = [sound.block.shape[1] for sound in sounds]
-    gaps = [sum(lengths[:at]) for at, sound in enumerate(sounds) if sound.discontinuity]
-    assert gaps == [20 * 1152, 40 * 1152]
-    assert sum(lengths) == 50 * 1152
+    assert gaps(sounds) == [20 * 1152, 40 * 1152]
+    assert joined(sounds).shape[1] == 50 * 1152
 
 
 def test_before_the_first_sound_there_is_no_gap(songs: Mapping[str, bytes]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from transcode.encoders import opus
-from transcode.encoders.codec import Codec
+from transcode.encoders.libopus import LibOpus
 from transcode.encoders.opus import OpusEncoder
 from transcode.errors import EncodeError
 from transcode.spec import EncoderSpec
@@ -52,9 +52,11 @@ def test_the_bitrate_is_about_what_was_asked_for() -> None:
 def test_another_libopus_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it makes packets whose times are wrong."""
 
-    def head(codec: Codec) -> bytes:
-        return b"OpusHead\x01\x02\x50\x01" + bytes(7)
+    class Other(LibOpus):
+        def __init__(self, sample_rate: int, channels: int, bitrate: int | None) -> None:
+            super().__init__(sample_rate, channels, bitrate)
+            self.lookahead += 24
 
-    monkeypatch.setattr(opus.Codec, "extradata", property(head))
+    monkeypatch.setattr(opus, "LibOpus", Other)
     with pytest.raises(EncodeError, match="another delay"):
         OpusEncoder(EncoderSpec("opus", 48000, 2, 96000))
