@@ -6,6 +6,9 @@ Invariant: not a bit of the coded sound changes, and what is freed is given the 
 It must not know where frames come from, nor time.
 """
 
+from bisect import bisect_left
+from functools import cache, lru_cache
+
 from transcode.mp3header import HEADER_BYTES, MPEG1_RATE, Header, Kind, parse_header
 from transcode.sideinfo import LENGTH_BITS, parts
 
@@ -75,11 +78,17 @@ class Reservoir:
 def _fields(frame: bytes, header: Header) -> tuple[int, int]:
     """From the side information: the octets that the frame borrows, and all that are its own."""
     kind = header.kind
-    bits = kind.side_info * 8
     fields = int.from_bytes(frame[HEADER_BYTES : HEADER_BYTES + kind.side_info], "big")
-    borrowed = fields >> bits - (9 if kind.version == "1" else 8)
-    shifts = (bits - part - LENGTH_BITS for part in parts(kind))
-    return borrowed, (sum(fields >> shift & (1 << LENGTH_BITS) - 1 for shift in shifts) + 7) // 8
+    pointer, lengths = _shifts(kind)
+    bits = sum([fields >> shift & (1 << LENGTH_BITS) - 1 for shift in lengths])
+    return fields >> pointer, (bits + 7) // 8
+
+
+@cache
+def _shifts(kind: Kind) -> tuple[int, list[int]]:
+    """How far the pointer, and the length of each part, stand from the end of the side information, in bits."""
+    bits = kind.side_info * 8
+    return bits - (9 if kind.version == "1" else 8), [bits - part - LENGTH_BITS for part in parts(kind)]
 
 
 def _unborrowed(side: bytes, kind: Kind) -> bytes:
@@ -88,12 +97,17 @@ def _unborrowed(side: bytes, kind: Kind) -> bytes:
 
 def _head(frame: bytes, octets: int) -> bytes | None:
     """The frame's header with the lowest bitrate, and without or with padding, by which it has so many octets."""
-    heads = (
-        bytes((frame[0], frame[1], index << 4 | frame[2] & 0x0D | padding, frame[3]))
-        for index in _INDICES
-        for padding in (0, 2)
-    )
-    return next((head for head in heads if _size(head) >= octets), None)
+    sizes, heads = _heads(bytes((frame[0], frame[1], frame[2] & 0x0D, frame[3])))
+    at = bisect_left(sizes, octets)
+    return heads[at] if at < len(heads) else None
+
+
+@lru_cache(1 << 8)  # a song has as many as its frames have ways to join two channels
+def _heads(blank: bytes) -> tuple[list[int], list[bytes]]:
+    """All that a header without bitrate and padding can be, the smallest frame first, and the frames' sizes."""
+    bits = [index << 4 | padding for index in _INDICES for padding in (0, 2)]
+    heads = [bytes((blank[0], blank[1], blank[2] | bit, blank[3])) for bit in bits]
+    return [_size(head) for head in heads], heads
 
 
 def _size(head: bytes) -> int:
