@@ -71,18 +71,22 @@ class Codec:
         if self._rest is None:
             self._rest = block[:, :0]
         samples: Block = as_float(block) if self._rest.dtype == np.float32 else as_s16(block)
-        if self._rest.shape[1]:
-            samples = np.concatenate((self._rest, samples), axis=1)
-        count = samples.shape[1] // self._step * self._step
-        self._rest = samples[:, count:].copy()
-        begin, units = 0, []
-        if not self._pts and count:
+        held, rest = self._rest.shape[1], self._rest
+        end = (held + samples.shape[1]) // self._step * self._step - held  # of what makes whole frames with the rest
+        if end <= 0:
+            self._rest = np.concatenate((rest, samples), axis=1)
+            return []
+        self._rest = samples[:, end:].copy()
+        if self._pts:
+            begin = min(end, _MOST)
+            units = self._fed(rest, samples[:, :begin])
+        else:
             # PyAV keeps the first frame that it sees, so that is a short one.
-            begin = self._step
+            begin = self._step - held
             with _one_cpu():
-                units = self._fed(samples[:, :begin])
-        for at in range(begin, count, _MOST):
-            units += self._fed(samples[:, at : min(at + _MOST, count)])
+                units = self._fed(rest, samples[:, :begin])
+        for at in range(begin, end, _MOST):
+            units += self._fed(samples[:, at : min(at + _MOST, end)])
         return units
 
     def finish(self) -> list[bytes]:
@@ -95,12 +99,13 @@ class Codec:
                 units = self._fed(self._rest)
         return units + self._units(None)
 
-    def _fed(self, samples: Block) -> list[bytes]:
+    def _fed(self, *blocks: Block) -> list[bytes]:
         # The graph that cuts to frames converts and interleaves, too: in passing, and three times as fast as numpy.
-        form = "fltp" if samples.dtype == np.float32 else "s16p"
-        frame = av.AudioFrame(form, self._layout, samples.shape[1])
-        for plane, row in zip(frame.planes, samples, strict=True):
-            memoryview(plane)[:] = np.ascontiguousarray(row).data.cast("B")
+        kind = blocks[0].dtype
+        form = "fltp" if kind == np.float32 else "s16p"
+        frame = av.AudioFrame(form, self._layout, sum(block.shape[1] for block in blocks))
+        for plane, *rows in zip(frame.planes, *blocks, strict=True):
+            np.concatenate(rows, out=np.frombuffer(plane, kind))
         frame.sample_rate, frame.time_base, frame.pts = self._rate, self._time_base, self._pts
         self._pts += frame.samples
         return self._units(frame)
