@@ -1,17 +1,22 @@
 """A rendition in a container: a track's packets, packed into the chunks of a channel.
 
 It is a position in the track, and catches up a slice at a time, so that a long track that is heard in a second
-container holds nobody up. Invariant: a chunk has 100 to 250 ms, begins at a random access point, and the durations of
-all chunks add up to the song. It must not know who encodes or who listens.
+container holds nobody up. Invariant: a chunk begins at a random access point, and the durations of all chunks add up to
+the song. A chunk leaves as soon as the step that completes 100 ms has come; none crosses the end of a segment of AAC,
+and one before that, or before a hole, may be shorter. It must not know who encodes or who listens.
 """
 
 import asyncio
-from collections.abc import Callable
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from gateway.model import Flag
 from gateway.relay.channel import Channel
+from gateway.relay.cutting import SHORTEST_SECONDS, cuts
 from gateway.relay.outcome import Bill
-from gateway.relay.rendition import SHORTEST_SECONDS
+from gateway.relay.segments import usual_samples
 from gateway.relay.track import Track
 from transcode.formats import StreamFormat
 from transcode.packager.door import Packager, audible, packager
@@ -31,7 +36,10 @@ class ContainerRendition:
         self._now = now
         self._next = 0
         self._pending: list[Packet] = []
-        self._samples = 0
+        self._rate = rate = track.spec.sample_rate
+        # Where segments end must depend on the song alone, and not on when its chunks were cut.
+        self._segment = usual_samples(rate) if track.spec.codec == "aac" else sys.maxsize
+        self._left = self._segment  # samples until one ends
         self._packager: Packager | None = None
         self._turn: asyncio.Handle | None = None
         track.readers[self] = None
@@ -57,19 +65,32 @@ class ContainerRendition:
         for packet in track.packets[start:stop]:
             self._take(packet)
         self._next = track.first + stop
+        # The newest is held back, so that the last chunk can be marked as such. Where an encoder lags, there is another
+        # one when the song is over.
+        lags = track.config is not None and track.config.delay > 0
+        self._cut(self._pending[: None if lags and not track.over else -1], SHORTEST_SECONDS)
         if stop < len(track.packets):
             self._turn = asyncio.get_running_loop().call_soon(self._advance)
         elif track.over and self.channel.outcome is None:
             self._finish()
 
     def _take(self, packet: Packet) -> None:
-        if packet.discontinuity and self._pending:
-            self._emit(len(self._pending))
+        if packet.discontinuity:
+            self._cut(self._pending, 0.0)
+            self._left = self._segment
         self._pending.append(packet)
-        self._samples += packet.duration
-        if self._samples - packet.duration >= SHORTEST_SECONDS * self.track.spec.sample_rate:
-            # The newest is held back, so that the last chunk can be marked as such.
-            self._emit(len(self._pending) - 1)
+
+    def _cut(self, packets: Sequence[Packet], least: float) -> None:
+        """Send these, up to where a segment ends and from there on, but for fewer than so many seconds at the end."""
+        durations = [packet.duration for packet in packets]
+        while durations:
+            ends = list(accumulate(durations))
+            count = bisect_right(ends, self._left) or 1
+            if ends[count - 1] < min(least * self._rate, self._left):
+                return
+            for size in cuts(durations[:count], self._rate):
+                self._emit(size)
+            del durations[:count]
 
     def _finish(self) -> None:
         """The track's end is the rendition's; one whose encode failed ends by itself, the stream does not."""
@@ -83,7 +104,7 @@ class ContainerRendition:
 
     def _emit(self, count: int, *, last: bool = False) -> None:
         packets, self._pending = self._pending[:count], self._pending[count:]
-        self._samples -= sum(packet.duration for packet in packets)
+        self._left = self._left - sum(packet.duration for packet in packets) or self._segment
         begin, duration = audible(packets)
         if self._packager is None:
             assert self.track.config is not None, "it is known with the first packet"

@@ -1,9 +1,8 @@
 """The provider's own format as a rendition: its bytes, untouched, cut into chunks of whole codec frames.
 
 Invariant: the joined payloads equal the provider's bytes from the first codec frame on, up to where the song is told to
-fade out. A chunk leaves as soon as the
-slice that completes 100 ms has come in, and is never longer than about 200 ms; one codec frame is held back so that the
-last chunk can be marked as such. It must not know where the bytes come from or who listens.
+fade out. A chunk leaves as soon as the slice that completes 100 ms has come in; one codec frame is held back so that
+the last chunk can be marked as such. It must not know where the bytes come from or who listens.
 """
 
 from collections.abc import Callable
@@ -11,14 +10,11 @@ from collections.abc import Callable
 from gateway.errors import UpstreamError
 from gateway.model import Flag
 from gateway.relay.channel import Channel
+from gateway.relay.cutting import SHORTEST_SECONDS, cuts
 from transcode.errors import UnknownFormat
 from transcode.fade import faded
 from transcode.framer import CodecFrame, Framer
 from transcode.silence import silent
-
-# Message rate, not bytes, is what fan-out costs; below 100 ms it doubles for nothing a listener can hear.
-SHORTEST_SECONDS = 0.1
-LONGEST_SECONDS = 0.2
 
 
 class NativeRendition:
@@ -78,13 +74,11 @@ class NativeRendition:
             self._open()
         for frame in frames:
             if frame.discontinuity and self._pending:
-                self._emit(len(self._pending), born)
+                self._cut(len(self._pending), born)
             self._pending.append(frame if self._fade is None else self._faded(frame, *self._fade))
             self._samples += frame.samples
-            if self.channel.seconds(self._samples - frame.samples) >= LONGEST_SECONDS:
-                self._emit(len(self._pending) - 1, born)
         if self.channel.seconds(self._samples - self._pending[-1].samples) >= SHORTEST_SECONDS:
-            self._emit(len(self._pending) - 1, born)
+            self._cut(len(self._pending) - 1, born)
 
     def _faded(self, frame: CodecFrame, begin: float, end: float) -> CodecFrame:
         at, details, codec = self.channel.end_pts + self._samples, self.channel.details, self._framer.codec
@@ -105,6 +99,12 @@ class NativeRendition:
             asked, came = self.channel.format.name, details.format.name
             raise UpstreamError("upstream_protocol", f"The provider was asked for {asked} and sent {came}.")
         self.channel.open(details, self._framer.init, self._first_byte_at)
+
+    def _cut(self, count: int, born: float) -> None:
+        details = self.channel.details
+        assert details is not None, "it was opened with the first frame"
+        for size in cuts([frame.samples for frame in self._pending[:count]], details.sample_rate):
+            self._emit(size, born)
 
     def _emit(self, count: int, born: float, *, last: bool = False) -> None:
         frames, self._pending = self._pending[:count], self._pending[count:]

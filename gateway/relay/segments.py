@@ -14,7 +14,7 @@ from itertools import islice
 
 from gateway.model import Chunk, Flag
 from gateway.relay.channel import Channel
-from gateway.relay.rendition import SHORTEST_SECONDS
+from gateway.relay.cutting import SHORTEST_SECONDS
 
 FRAME = 1024  # samples of AAC-LC at every rate
 # Players that are woken before others have their turn: at some 0.2 ms for an answer this keeps the loop for 6 ms.

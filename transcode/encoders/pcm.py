@@ -9,7 +9,7 @@ from transcode.packet import CodecConfig, Packet
 from transcode.samples import Block, to_s16le
 from transcode.spec import EncoderSpec
 
-_PACKETS_A_SECOND = 10  # at least, so that whoever cuts chunks of them has somewhere to cut
+_PACKETS_A_SECOND = 50  # at least: whoever cuts chunks of them has somewhere to cut, and little to hold back
 
 
 class PcmEncoder:

@@ -83,6 +83,18 @@ def test_packets_cover_the_sound(spec: EncoderSpec, samples: int) -> None:
     assert not any(packet.discontinuity for packet in packets)
 
 
+LAGGING = [spec for spec in SPECS if grid(spec).delay]
+
+
+@pytest.mark.parametrize("spec", LAGGING, ids=str)
+def test_to_what_lags_the_end_is_another_packet(spec: EncoderSpec) -> None:
+    """Whoever waits for it to mark it as the last does not wait in vain."""
+    for samples in (*range(1, 4000, 331), 1105, 1152, 2304, 9600):
+        coder = encoder(spec)
+        coder.encode(tune(spec, samples))
+        assert coder.flush()
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=NAMES)
 def test_cuts_do_not_matter(spec: EncoderSpec) -> None:
     """The same packets for pieces of any size; PCM's are other ones, but the same bytes."""

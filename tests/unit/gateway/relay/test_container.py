@@ -13,10 +13,12 @@ from gateway.model import Flag
 from gateway.relay.channel import Channel
 from gateway.relay.container import SLICE, ContainerRendition
 from gateway.relay.outcome import Bill
+from gateway.relay.segments import FRAME, Segments
 from gateway.relay.track import Track
 from tests.support.encoding import ScriptedEncodings
 from tests.support.relay import RENDITION, Clock, Pipe, instruments, listen, until
-from transcode.formats import MP3, PCM, WAV, Format, StreamFormat
+from transcode.formats import AAC, MP3, PCM, WAV, Format, StreamFormat
+from transcode.packet import CodecConfig, Encoded, Packet
 from transcode.spec import EncoderSpec
 
 DETAILS = StreamFormat(MP3, 1000, 1, 8000)
@@ -26,11 +28,11 @@ SPEC = EncoderSpec("pcm", 1000, 1, None)
 class Scene:
     """A song of a byte a sample at 1 kHz, its track, and a container of it."""
 
-    def __init__(self, *, form: Format = PCM, max_bytes: int = 1 << 20) -> None:
+    def __init__(self, *, form: Format = PCM, max_bytes: int = 1 << 20, spec: EncoderSpec = SPEC) -> None:
         self.native = Channel(RENDITION, MP3, instruments(), 1 << 20)
         self.native.open(DETAILS, b"", 0.0)
         self.encodings = ScriptedEncodings()
-        self.track = Track(self.native, SPEC, self.encodings, max_bytes)
+        self.track = Track(self.native, spec, self.encodings, max_bytes)
         self.ends = 0
         self.made = self.container(form)
 
@@ -62,19 +64,67 @@ def joined(made: ContainerRendition) -> bytes:
     return b"".join(chunk.payload for chunk in made.channel.retained)
 
 
-def test_packets_become_chunks_of_a_tenth_of_a_second() -> None:
+def test_packets_become_chunks_as_the_song_comes() -> None:
     """One packet is held back, so that the last chunk can be marked; sums are the song's."""
     scene = Scene()
     scene.sing(0.5)
-    assert chunks(scene.made) == [(0, 100), (100, 100), (200, 100), (300, 100)]
+    assert chunks(scene.made) == [(0, 160), (160, 160), (320, 160)]
     scene.close()
-    assert chunks(scene.made)[-1] == (400, 100)
+    assert chunks(scene.made)[-1] == (480, 20)
     assert scene.made.channel.retained[-1].flags == Flag.RANDOM_ACCESS | Flag.LAST
     assert joined(scene.made) == bytes(range(1, 101)) * 5
     outcome = scene.made.channel.outcome
     assert outcome is not None
     assert (outcome.error, outcome.duration_seconds, outcome.bill) == (None, 0.5, Bill(1.5, settled=True))
     assert (scene.ends, scene.track.readers) == (1, {})
+
+
+def test_what_a_step_has_completed_leaves_with_it() -> None:
+    """From 100 ms on; less waits for more."""
+    scene = Scene()
+    scene.sing(0.1)
+    assert chunks(scene.made) == []
+    scene.sing(0.1)
+    assert chunks(scene.made) == [(0, 180)]
+    scene.sing(0.1)
+    assert chunks(scene.made) == [(0, 180), (180, 100)]
+
+
+def aac(scene: Scene, packets: list[Packet], *, last: bool = False) -> None:
+    """A step of the song that becomes these packets; the last one if so told."""
+    if last:
+        scene.native.close(None, Bill(1.5, settled=True))
+    else:
+        scene.native.append(b"a", 1, Flag.RANDOM_ACCESS, 0.0)
+    (encoding,) = scene.encodings.open_ones
+    encoding.answered += 1
+    encoding.sink.encoded(Encoded(tuple(packets), CodecConfig(encoding.spec, FRAME, b"\x11\x90")))
+
+
+def test_of_an_encoder_that_lags_nothing_is_held_back() -> None:
+    """The song's end always is one more packet, which can be marked."""
+    scene = Scene(form=AAC, spec=EncoderSpec("aac", 48000, 2, 128_000))
+    packets = [Packet(b"aac", at * FRAME, FRAME) for at in range(-1, 12)]
+    aac(scene, packets[:6])
+    aac(scene, packets[6:11])
+    assert [chunk.duration // FRAME for chunk in scene.made.channel.retained] == [5, 5]
+    aac(scene, packets[11:], last=True)
+    assert [chunk.duration // FRAME for chunk in scene.made.channel.retained] == [5, 5, 2]
+    marks = [bool(chunk.flags & Flag.LAST) for chunk in scene.made.channel.retained]
+    assert marks == [False, False, True]
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 12, 44, 120])
+def test_no_chunk_of_aac_crosses_the_end_of_a_segment(step: int) -> None:
+    """However many packets come at once, and counted anew from where sound was lost: so segments are the song's own."""
+    scene = Scene(form=AAC, spec=EncoderSpec("aac", 48000, 2, 128_000))
+    segments = Segments.of(scene.made.channel)
+    packets = [Packet(b"aac", at * FRAME, FRAME, 0, at == 100) for at in range(-1, 200)]
+    for at in range(0, 200, step):
+        aac(scene, packets[at : min(at + step, 200)])
+    aac(scene, packets[200:], last=True)
+    assert [segment.duration // FRAME for segment in segments.kept] == [44, 45, 11, 45, 45, 10]
+    assert {chunk.duration // FRAME for chunk in scene.made.channel.retained} <= set(range(1, 12))
 
 
 def test_its_details_are_the_encoders() -> None:
@@ -114,15 +164,15 @@ def test_a_hole_right_at_a_border_begins_no_empty_chunk() -> None:
 
 
 async def test_a_second_container_catches_up_in_slices() -> None:
-    """It has the same chunks in the end, and the loop turns in between."""
+    """It has the same sound in the end, and the loop turns in between."""
     scene = Scene()
     for _ in range(12):
         scene.sing(0.4, packet=10)
     late = scene.container(WAV)
     late.pump()
-    assert late.channel.end < scene.made.channel.end
+    assert late.channel.end_pts < scene.made.channel.end_pts
     late.pump()
-    await until(lambda: late.channel.end == scene.made.channel.end)
+    await until(lambda: late.channel.end_pts == scene.made.channel.end_pts)
     assert len(scene.track.packets) > 3 * SLICE
     assert joined(late) == joined(scene.made)
     scene.close()
