@@ -1,8 +1,9 @@
 /* The sink for browsers that cannot append: the element fetches the song itself, as a file or as HLS.
  *
  * Invariant: without an address, or where that fails, the song is played once it is whole. Chromium's element reads
- * 32 KiB at a time: at the live edge it starts with the first of them and would run dry before the second, so its start
- * is held back by a moment. It is the last resort, and for songs that are well ahead.
+ * 32 KiB at a time: at the live edge it starts with the first of them (of a WAV with the seventh, so that it is no way
+ * around this) and would run dry before the second, so its start is held back by a moment. It is the last resort, and
+ * for songs that are well ahead.
  */
 
 import { MediaSink } from './media.js';

@@ -7,7 +7,7 @@
 
 const PLENTY = 0.5; // seconds in stock with which it begins at once
 const HEAD_START = 0.26; // seconds from the first piece on: the next one may be late by as much
-const USUAL = 0.1; // seconds that pieces are late on a good line: an encoder that has just begun needs as much
+const USUAL = 0.04; // seconds that pieces are late on a good line, for frames that are not whole yet
 const THIN = 0.08; // seconds left when a piece came: the next one may come too late
 const FAIR = 0.25; // seconds left that have to be there each time,
 const CALM = 2; // for so many seconds, before the pace is the song's own again
@@ -48,13 +48,13 @@ export class Lead {
     else if (now - this.#thin > CALM * 1000) this.slow = false;
   }
 
-  /** Whether a sound may begin, or begin again, with so many seconds in stock, of which the last few cannot be heard. */
-  enough(stock, held = 0) {
+  /** Whether a sound may begin, or begin again, with so many seconds in stock. */
+  enough(stock) {
     if (stock >= this.#target) return this.#begin();
     if (this.#given || this.#dry || this.#first === null) return false;
-    const lead = HEAD_START + held + Math.max(0, this.#late - USUAL);
+    const lead = HEAD_START + Math.max(0, this.#late - USUAL);
     const wait = this.#first.at + lead * 1000 - this.#now();
-    if (wait <= 0 && stock >= HEAD_START + held) return this.#begin();
+    if (wait <= 0 && stock >= HEAD_START) return this.#begin();
     if (wait > 0) this.#timer ??= setTimeout(() => this.#wake((this.#timer = null)), wait);
     return false;
   }

@@ -4,12 +4,10 @@
  * the browser's buffer is full; what follows without a gap is appended without one. It knows no socket and no song.
  */
 
-import { nameOf } from './capabilities.js';
 import { MediaSink } from './media.js';
 import { joined } from './track.js';
 
 const KEEP_BEHIND = 30; // seconds behind the playhead that survive when the buffer is full
-const HELD_BACK = { webm: 0.1, mp4: 0.25 }; // seconds that a container keeps until the next piece is whole
 const LARGEST_PIECE = 512 * 1024; // a late joiner's backlog is appended in pieces of this size, not frame by frame
 
 const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
@@ -27,7 +25,7 @@ export class MseSink extends MediaSink {
   #holding = true;
   #ready = null; // the second of the song from which on the element has it, and stands still until there is enough
 
-  /** Takes the element over at once, inside the click. `enough(seconds, held)` tells whether it may begin with these. */
+  /** Takes the element over at once, inside the click. `enough(seconds)` tells whether it may begin with these. */
   constructor(track, { audio, reports, enough, from = null }) {
     super(audio, reports);
     this.#track = track;
@@ -67,7 +65,7 @@ export class MseSink extends MediaSink {
     const due = frames[this.#cursor];
     if (this.#holding && (due || this.#ready !== null)) {
       const start = this.#ready ?? due.start;
-      if (ended || this.#enough(end - start, HELD_BACK[nameOf(format.mime)])) this.#begin();
+      if (ended || this.#enough(end - start)) this.#begin();
       else if (this.audio.played.length) return;
       else this.#getReady(start);
     }

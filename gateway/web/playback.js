@@ -152,7 +152,8 @@ export class Playback {
       },
     };
     const { open } = this.#reports;
-    const means = { audio: this.#audio, reports, enough: (...stock) => this.#lead.enough(...stock), worklet: this.#worklet, open, from };
+    const enough = (stock) => this.#lead.enough(stock);
+    const means = { audio: this.#audio, reports, enough, worklet: this.#worklet, open, from };
     return new SINKS[this.name](this.#track, means);
   }
 

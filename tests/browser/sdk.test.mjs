@@ -128,23 +128,47 @@ test('a beginning waits for half a second, or for as long as the next piece may 
   piece(0.2);
   assert.equal(lead.enough(0.2), false);
   assert.equal(lead.enough(0.5), true);
-  now += 259;
+  now += 240;
   piece(0.4);
+  now += 19;
   assert.equal(lead.enough(0.4), false);
   now += 2;
-  assert.deepEqual([lead.enough(0.4), lead.enough(0.4, 0.1), lead.enough(0.1)], [true, false, false]);
+  assert.deepEqual([lead.enough(0.4), lead.enough(0.1)], [true, false]);
   lead.end();
+});
+
+// Seconds that are whole, and when that was, of slices of 0.2 s: what is missing are frames that are not whole yet.
+const LINES = {
+  mp3: { pieces: [[0, 0.168], [200, 0.36], [400, 0.552]], begins: 260 },
+  webm: { pieces: [[0, 0.153], [200, 0.353], [400, 0.533]], begins: 267 },
+  mp4: { pieces: [[0, 0.107], [200, 0.299], [400, 0.491]], begins: 313 },
+};
+
+test('a format of which more is missing begins as soon as it lasts, and no later', () => {
+  for (const [name, { pieces, begins }] of Object.entries(LINES)) {
+    let now = 0;
+    const lead = new Lead({}, () => {}, () => now);
+    const due = [...pieces];
+    for (let stock = 0; !stock || !lead.enough(stock); now += 1) {
+      if (due[0]?.[0] === now) {
+        stock = due.shift()[1];
+        lead.grew({ start: 0, end: stock }, null);
+      }
+      assert.ok(now <= begins, name);
+    }
+    assert.ok(now >= begins, name);
+  }
 });
 
 test('whose pieces come later has a later beginning', () => {
   let now = 0;
   const lead = new Lead({}, () => {}, () => now);
   lead.grew({ start: 1, end: 1.2 }, null);
-  now = 400; // due at 200, so it is late by twice the usual
+  now = 400; // due at 200, so it is late by four times the usual
   lead.grew({ start: 1, end: 1.4 }, null);
-  now = 359;
+  now = 419;
   assert.equal(lead.enough(0.4), false);
-  now = 361;
+  now = 421;
   assert.equal(lead.enough(0.4), true);
   lead.end();
 });

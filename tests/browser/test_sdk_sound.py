@@ -1,8 +1,8 @@
 """What the browser SDK lets be heard: every sample of the song, in every sink, in time and without a gap.
 
 Invariant under test: what sounds is what the browser itself decodes of the same bytes, sample for sample; a song at
-real-time pace sounds within 0.3 s of its first byte and does not run dry. A crowded machine has three tries at that:
-what is measured there is the machine's, and is printed.
+real-time pace sounds within 0.3 s of its first byte, fMP4 within 0.45, and does not run dry. A crowded machine has
+three tries at that: what is measured there is the machine's, and is printed.
 """
 
 import random
@@ -19,7 +19,7 @@ from tests.support.line import bad_line
 pytestmark = pytest.mark.nightly
 
 TRIES = 3
-SINKS = [{}, {"format": "webm"}, {"sink": "worklet"}, {"sink": "element"}]
+SINKS = [{}, {"format": "webm"}, {"format": "mp4"}, {"sink": "worklet"}, {"sink": "element"}]
 
 PACE = """async ([way, number, seconds]) => {
   const gate = await gateFor();
@@ -88,12 +88,13 @@ def is_whole(facts: dict[str, Any], seconds: float) -> None:
 
 
 @pytest.mark.parametrize("late", [0.0, 0.2])
-@pytest.mark.parametrize(("way", "within"), [*zip(SINKS, [300, 600, 300, None], strict=True)], ids=str)
+@pytest.mark.parametrize(("way", "within"), [*zip(SINKS, [300, 300, 350, 300, None], strict=True)], ids=str)
 async def test_no_sink_runs_dry_at_the_pace_of_the_music(
     gateway: Demo, opened: Open, way: dict[str, str], within: int | None, late: float
 ) -> None:
     """A song that is made as fast as it is heard sounds soon and to its end, with each piece held up for a while, too.
 
+    Of AAC 50 ms more are missing than of the others, for what is heard of a frame needs the next one, twice.
     An element that fetches the song itself takes it in blocks of more than a second: it is asked for no time.
     """
     seconds = 5
@@ -189,4 +190,4 @@ TO_AND_FRO = """async (ways) => {
 async def test_a_song_is_played_to_and_fro(gateway: Demo, opened: Open) -> None:
     """Pause stands still, seeking goes there and back, past the end is the end, and play begins anew: in every sink."""
     page = await opened(gateway.url)
-    assert await page.evaluate(TO_AND_FRO, [*SINKS, {"format": "mp4"}]) == [pytest.approx(0, abs=0.05)] * 5
+    assert await page.evaluate(TO_AND_FRO, SINKS) == [pytest.approx(0, abs=0.05)] * len(SINKS)
