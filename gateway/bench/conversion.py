@@ -130,10 +130,9 @@ def cost(command: Sequence[str]) -> float:
 def row(conversion: Conversion, pairs: Pairs, song: Song) -> Row:
     """The figure of a conversion; for people, what both took in ms for each second of audio, and how rounds differ."""
     name = f"{conversion.name} of {song.sample_rate / 1000:g} kHz"
-    mine, other = (median(values) / song.seconds * 1e3 for values in pairs.net())
-    both = f"{mine:.2f} : {other:.2f} ms/s"
-    if conversion.most is None:
-        extra = [value / song.seconds * 1e3 for value in pairs.differences()]
-        return Row(name, median(extra), "ms/s more", _PCM_MOST, f"{both}, {min(extra):.1f} to {max(extra):.1f}")
+    mine, other = (seconds / song.seconds * 1e3 for seconds in pairs.best())
     ratios = pairs.ratios()
-    return Row(name, median(ratios), "x", conversion.most, f"{both}, {min(ratios):.2f} to {max(ratios):.2f}")
+    both = f"{mine:.2f} : {other:.2f} ms/s; rounds {min(ratios):.2f}, {median(ratios):.2f}, {max(ratios):.2f} x"
+    if conversion.most is None:
+        return Row(name, mine - other, "ms/s more", _PCM_MOST, both)
+    return Row(name, pairs.ratio(), "x", conversion.most, both)

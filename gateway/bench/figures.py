@@ -28,16 +28,23 @@ class Pairs:
     our_starts: list[float]
     their_starts: list[float]
 
-    def net(self) -> tuple[list[float], list[float]]:
-        """Both without their starts. The median start is taken off, since each is short and noisy."""
-        ours, theirs = median(self.our_starts), median(self.their_starts)
-        return [value - ours for value in self.ours], [value - theirs for value in self.theirs]
+    def best(self) -> tuple[float, float]:
+        """What each takes at its least, without its start at its least.
+
+        Others on a machine can make a round longer and never shorter, and one that is mostly a start above all.
+        """
+        return min(self.ours) - min(self.our_starts), min(self.theirs) - min(self.their_starts)
+
+    def ratio(self) -> float:
+        """Ours as a multiple of theirs; infinite where theirs is nothing."""
+        return _ratio(*self.best())
 
     def ratios(self) -> list[float]:
-        """Ours as a multiple of theirs; infinite where theirs is nothing."""
-        ours, theirs = self.net()
-        return [mine / other if other > 0 else math.inf for mine, other in zip(ours, theirs, strict=True)]
+        """The same of each round, with the median start taken off."""
+        ours, theirs = median(self.our_starts), median(self.their_starts)
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [_ratio(mine - ours, other - theirs) for mine, other in pairs]
 
-    def differences(self) -> list[float]:
-        """By how many seconds ours is more."""
-        return [mine - other for mine, other in zip(*self.net(), strict=True)]
+
+def _ratio(ours: float, theirs: float) -> float:
+    return ours / theirs if theirs > 0 else math.inf

@@ -18,8 +18,9 @@ from gateway.bench.ticks import run_loop
 
 HOW = {
     "cpu": "Whole conversions of an mp3 of 192 kbit/s in 250 ms steps, each in a process of one thread on one "
-    "processor, in turns with ffmpeg -threads 1. Start-up is taken off. x is the median of the "
-    "rounds' ratios; beside it what ours and ffmpeg's took, and the lowest and highest of the rounds.",
+    "processor, in turns with ffmpeg -threads 1. Start-up is taken off. x is of the best round "
+    "of each, since others on a machine can only make it longer; beside it what these took, and of the rounds' own "
+    "ratios the lowest, the median and the highest.",
     "container": "A packet into the packager, its bytes looked for in what comes out; and the sound in a chunk.",
     "first": "From a new encode to its first packet, over the socket to a warm worker: the sound that must have come, "
     "frames of 24 ms, and the wait after the last of them. The median is shown, the worst is judged.",

@@ -30,14 +30,14 @@ def test_both_are_asked_for_the_same() -> None:
     assert "-b:a" not in theirs("/bin/ffmpeg", PCM, Path("song.mp3"))
 
 
-def test_a_ratio_is_a_median() -> None:
-    """With both times for each second of audio beside it."""
+def test_a_ratio_is_of_the_best_rounds() -> None:
+    """With both times for each second of audio beside it, and what the rounds say."""
     pairs = Pairs([0.012, 0.013, 0.02], [0.011, 0.011, 0.011], [0.001], [0.001])
     found = row(OPUS, pairs, SONG)
     assert found.name == "opus 96k of 44.1 kHz"
-    assert found.value == pytest.approx(1.2)
+    assert found.value == pytest.approx(1.1)
     assert found.verdict == "over"
-    assert found.spread == "12.00 : 10.00 ms/s, 1.10 to 1.90"
+    assert found.spread == "11.00 : 10.00 ms/s; rounds 1.10, 1.20, 1.90 x"
 
 
 def test_pcm_is_a_difference() -> None:

@@ -20,15 +20,16 @@ def test_a_percentile_is_one_of_the_values(share: float, value: float) -> None:
 
 
 def test_starts_are_taken_off() -> None:
-    """The median start, from each round."""
+    """The least from the least, and the median from each round."""
     pairs = Pairs(
         ours=[3.0, 4.0, 5.0], theirs=[2.0, 3.0, 4.0], our_starts=[1.0, 9.0, 0.0], their_starts=[0.5, 0.0, 1.0]
     )
-    assert pairs.net() == ([2.0, 3.0, 4.0], [1.5, 2.5, 3.5])
+    assert pairs.best() == (3.0, 2.0)
+    assert pairs.ratio() == 1.5
     assert pairs.ratios() == pytest.approx([2 / 1.5, 3 / 2.5, 4 / 3.5])
-    assert pairs.differences() == pytest.approx([0.5, 0.5, 0.5])
 
 
 def test_against_nothing_there_is_no_ratio() -> None:
     """Where theirs is lost in the noise of starting."""
-    assert Pairs([2.0], [1.0], [1.0], [1.0]).ratios() == [math.inf]
+    nothing = Pairs([2.0], [1.0], [1.0], [1.0])
+    assert nothing.ratios() == [nothing.ratio()] == [math.inf]
