@@ -42,9 +42,10 @@ class Remix:
     def feed(self, block: Block) -> Block:
         """Take a block, give what is ready, sometimes of no samples."""
         if len(block) > self._channels:
-            # Halves of 16-bit samples, and so their sum, are exact in float32.
-            half = as_float(block) * np.float32(0.5)
-            block = half[:1] + half[1:]
+            # Of 16-bit samples the sum is exact in float32, and so is its half.
+            floats = as_float(block)
+            both = np.add(floats[:1], floats[1:])
+            block = np.multiply(both, np.float32(0.5), out=both)
         if self._filter is not None:
             self._taken += block.shape[1]
             block = self._filter.convert(as_float(block))

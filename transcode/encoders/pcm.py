@@ -27,12 +27,13 @@ class PcmEncoder:
 
     def encode(self, block: Block) -> list[Packet]:
         """All of the block, at once."""
-        packets = []
-        for at in range(0, block.shape[1], self._most):
-            piece = block[:, at : at + self._most]
-            packets.append(Packet(to_s16le(piece), self._next, piece.shape[1]))
-            self._next += piece.shape[1]
-        return packets
+        channels, samples = block.shape
+        data, begin, most, size = to_s16le(block), self._next, self._most, 2 * channels
+        self._next += samples
+        return [
+            Packet(data[at * size : (at + most) * size], begin + at, min(most, samples - at))
+            for at in range(0, samples, most)
+        ]
 
     def flush(self) -> list[Packet]:
         """Nothing: all was given."""
