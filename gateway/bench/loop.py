@@ -16,6 +16,7 @@ from gateway.bench.benches import BenchError
 from gateway.bench.figures import percentile
 from gateway.bench.programs import program
 from gateway.bench.report import Row
+from gateway.bench.stage import UNLIMITED
 from gateway.bench.ticks import ticks
 from gateway.bench.usage import raise_file_limit
 from gateway.config.schema import Config, Limits, Quota, Relay, Tenant, Transcode, Upstream
@@ -78,10 +79,10 @@ def config(url: str, key: str, crowd: Crowd) -> Config:
             max_queue=crowd.streams,
             max_queue_per_tenant=crowd.streams,
         ),
-        transcode=Transcode(max_encodings=crowd.streams),
+        transcode=Transcode(max_encodings=2 * crowd.streams),  # of more than half of all a tenant leaves some to others
         relay=Relay(),
         quota=Quota(store="memory:"),
-        tenants=[Tenant(id="bench", keys=[key_hash(key)], limits=Limits(concurrent_streams=0))],
+        tenants=[Tenant(id="bench", keys=[key_hash(key)], limits=Limits(**UNLIMITED))],
     )
 
 

@@ -33,6 +33,7 @@ from gateway.config.section import keys_of
 # Eight frames of an mp3 of 128 kbit/s and 48 kHz: each slice that the provider sends makes one chunk.
 BITRATE, CHUNK_BYTES, CHUNK_SECONDS = 128_000, 3072, 0.192
 LONGEST = 600.0  # that the simulator sings
+UNLIMITED = {known.name: 0 for known in keys_of(Limits)}  # what a tenant's settings say of limits when there are none
 _KEY_VARIABLE = "DASHSCOPE_API_KEY"
 _GRACE_SECONDS = 30.0  # for an answer beyond the time that the order has
 _TIMEOUT = 10.0
@@ -196,12 +197,11 @@ def generous(url: str, **more: Any) -> dict[str, Any]:
 
 def settings(url: str, key: str) -> dict[str, Any]:
     """A configuration with room for everybody: free ports, no limits, and a provider that takes all there is."""
-    limits = {known.name: 0 for known in keys_of(Limits)}
     return {
         "server": {"port": 0, "internal_port": 0, "drain_timeout": 1.0},
         "upstream": generous(url),
         "quota": {"store": "memory:"},
-        "tenants": [{"id": "bench", "keys": [key_hash(key)], "limits": limits}],
+        "tenants": [{"id": "bench", "keys": [key_hash(key)], "limits": UNLIMITED}],
     }
 
 
