@@ -25,6 +25,6 @@ class AacEncoder(FramedEncoder):
         return Grid(_FRAME, _FRAME, warmup=20)
 
     def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
-        del at  # it is warm before, and nothing else depends on it
+        del at  # its first packets are made all the same, and dropped by whoever knows that nobody hears them
         codec = Codec("aac", spec.sample_rate, spec.channels, spec.bitrate, "fltp", _OPTIONS)
         super().__init__(spec, codec, self.grid(spec), start)

@@ -23,7 +23,7 @@ class OpusEncoder(FramedEncoder):
         return Grid(spec.sample_rate // 50, _PRE_SKIP * spec.sample_rate // 48000, warmup=50)
 
     def __init__(self, spec: EncoderSpec, start: int = 0, at: int | None = None) -> None:
-        del at  # it is warm before, and nothing else depends on it
+        del at  # as in AAC
         codec, grid = LibOpus(spec.sample_rate, spec.channels, spec.bitrate), self.grid(spec)
         if codec.lookahead != grid.delay:
             raise EncodeError("this libopus has another delay than is known here")

@@ -112,8 +112,8 @@ def test_without_a_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fresh")
-def test_the_system_s_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PyAV was built without one of its own; the first that can be had is taken."""
+def test_the_first_that_can_be_had_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not there is passed over."""
     own = next(iter(libopus._places()))
     monkeypatch.setattr(libopus, "_places", lambda: ["/nowhere/libopus.so.0", own])
     assert LibOpus(48000, 2, 96000).lookahead == 312
