@@ -12,7 +12,7 @@ the provider's own words, a key, or a stack trace.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,16 @@ class WavegateError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.handling = HANDLING[code]
+
+    def again(self) -> Self:
+        """The same without the frames that it came through: to be kept, or raised where it has a name already.
+
+        An error refers to the frames that raised it. One that is kept by what these refer to, be it by a name in one of
+        them, makes a circle, which stays until somebody looks for circles; and each time it is raised it grows.
+        """
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
+        return other
 
     def body(self) -> dict[str, Any]:
         """The error object of every answer: `{"code", "message", "retryable", "retry_after_ms", "param"}`."""

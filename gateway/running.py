@@ -22,9 +22,8 @@ from gateway.config.load import ConfigError
 from gateway.config.schema import Config
 from gateway.errors import StartError
 from gateway.log import event, set_level
-from gateway.server.resources import resident_bytes
+from gateway.server import trimming
 from gateway.server.systemd import Notifier, activated
-from gateway.server.trimming import Trimming, keep_apart
 from gateway.upstream.recording import RecordingError
 from gateway.upstream.simulator.server import Simulator
 from gateway.workers.command import announce, say_goodbye, taken
@@ -55,7 +54,7 @@ async def serve(
     process beside the supervisor's; and it says where it serves to the supervisor, not to the world. Others tell the
     service manager that `environ` names, if it names one, and listen where that has bound sockets for them.
     """
-    keep_apart()
+    trimming.keep_apart()
     started = config
     stop, stop_now, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -90,7 +89,6 @@ async def serve(
                 tell = link.ready if link is not None else partial(announce, demo=demo)
                 tell(gateway.addresses.public, gateway.addresses.internal)
                 notifier.ready()
-                trimming = Trimming(resident_bytes)
                 await _first(stop.wait(), _reloading(gateway, started, again, reload, notifier), trimming.run())
                 (link.leaving if link is not None else say_goodbye)()
                 notifier.stopping(lambda: gateway.drainage.seconds_left)

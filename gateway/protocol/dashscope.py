@@ -82,7 +82,7 @@ class GenerationDecoder:
         if event.event == "error":
             error = error_from_body(event.status or 200, event.data)
             error.request_id = error.request_id or self.request_id
-            raise error
+            raise error.again()
         if self.finished or event.event not in ("result", "message"):
             return []
         answer = _decode(event.data)
@@ -90,7 +90,7 @@ class GenerationDecoder:
         if answer.code or (event.status or 200) >= 400:
             raise classify(event.status or 200, str(answer.code or ""), answer.message or "", self.request_id)
         if answer.output is None and (told := find_error(200, event.data)) is not None:
-            raise told
+            raise told.again()
         events: list[SourceEvent] = []
         if not self._accepted:
             self._accepted = True

@@ -83,7 +83,7 @@ class SseDecoder:
     def check(self) -> None:
         """Raises the error that the last slice ended in, if any."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.again()
 
     def flush(self) -> list[SseEvent]:
         """The last event if its final blank line never came: some servers leave it out. Raises as `feed` does."""

@@ -185,6 +185,7 @@ class Channel:
         self.retained_bytes = 0
         self._chunks.clear()
         self._reread.clear()
+        self.followers.clear()
 
     def tell(self, text: bytes) -> None:
         """News beside the sound for everybody who listens; `text` is a ready WebSocket text frame."""

@@ -289,7 +289,7 @@ class Stream:
         except asyncio.CancelledError:
             error = self._ending or ServiceError("going_away", "The gateway has stopped; the stream has ended.")
         except WavegateError as failure:
-            error = failure
+            error = failure.again()
         except Exception:
             log_event(logger, "stream.failed", exc_info=True, stream_id=self.id)
             error = ServiceError("internal", "Something went wrong in the gateway; the stream has ended.")

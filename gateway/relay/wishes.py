@@ -32,9 +32,9 @@ def possible(wishes: Sequence[FormatSpec]) -> list[Wished]:
         try:
             found.append(_checked(wish))
         except RequestError as mistake:
-            mistakes.append(mistake)
+            mistakes.append(mistake.again())
     if not found:
-        raise mistakes[0] if mistakes else RequestError("unsupported_format", "Name a format.", param="format")
+        raise mistakes[0].again() if mistakes else RequestError("unsupported_format", "Name a format.", param="format")
     return found
 
 

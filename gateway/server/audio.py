@@ -73,7 +73,7 @@ class AudioDoor:
         """What is to be heard of it. Raises RequestError, or why there is nothing to hear."""
         wished, since = asked(request)
         if stream.error is not None and stream.silent:
-            raise stream.error
+            raise stream.error.again()
         return wished, since
 
     async def _offer(self, request: web.Request, stream: AnyStream) -> Offer:
@@ -110,10 +110,10 @@ class AudioDoor:
     def _follow(self, request: web.Request, offer: Offer, principal: Principal) -> web.StreamResponse:
         joined: list[Listener] = []
 
-        def leave() -> None:
+        def leave(parting: str) -> None:
             # Emptied, so that nothing refers to the song any more: the connection and its listener refer to each other.
             while joined:
-                self._hub.detach(offer.stream.tenant, joined.pop(), connection.parting)
+                self._hub.detach(offer.stream.tenant, joined.pop(), parting)
 
         since, skip = offer.place()
         chunked = offer.part.length is None and request.version >= (1, 1)
@@ -128,7 +128,7 @@ class AudioDoor:
         listener, _ = self._hub.attach(offer.stream, offer.channel, connection, since, OnLag.COMPLETE)
         joined.append(listener)
         if take_over(request, connection) is None:
-            leave()
+            leave(connection.parting)
             return TakenOver()
         self._connections.add(connection)
         connection.listeners.append(listener)

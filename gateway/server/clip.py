@@ -54,7 +54,9 @@ class ClipDoor:
         edit = _edit(request.query)
         native = await stream.obtain([Wished(stream.native.format, Wish())])
         if native.end == native.first:
-            raise stream.error or RequestError("invalid_input", "Nothing of this song is there yet.", param="start")
+            if stream.error is not None:
+                raise stream.error.again()
+            raise RequestError("invalid_input", "Nothing of this song is there yet.", param="start")
         details = native.details
         assert details is not None, "it is known with the first sound"
         if form is PCM:

@@ -78,7 +78,7 @@ class IcyConnection(AudioConnection):
         self,
         now: Callable[[], float],
         build: Build,
-        on_gone: Callable[[], None],
+        on_gone: Callable[[str], None],
         principal: Principal,
         channel: Channel,
         titles: Titles,

@@ -105,7 +105,7 @@ def offered(headers: Mapping[str, str], stream: AnyStream, channel: Channel, sin
     """What this channel has for a request with these headers. Raises RequestError, or why there is nothing to hear."""
     whole = channel.outcome is not None
     if channel.outcome is not None and channel.outcome.error is not None and channel.end == 0:
-        raise channel.outcome.error
+        raise channel.outcome.error.again()
     # A player that can seek in what is whole would rather seek.
     titles = headers.get("Icy-MetaData") == "1" and channel.format in icy.FORMATS and not (whole and "Range" in headers)
     kept = not (isinstance(since, FromStart) and channel.first)

@@ -8,6 +8,7 @@ A body whose end is missing never looks whole where the coding can tell. It must
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Self
 
 from gateway.errors import UpstreamError, WavegateError
 from gateway.model import Chunk, Kind, Position, Principal
@@ -28,7 +29,8 @@ Build = Callable[[Chunk], bytes]
 class AudioConnection(SocketTransport):
     """The socket of one listener; it is the relay's ListenerTransport too.
 
-    `build` is what a chunk looks like in the body. `on_gone` is called when it listens no more, perhaps twice.
+    `build` is what a chunk looks like in the body. `on_gone` is told how it parts when it listens no more, it may be
+    twice.
     """
 
     __slots__ = (
@@ -41,16 +43,14 @@ class AudioConnection(SocketTransport):
         "_zeros",
         "form",
         "head",
-        "line",
     )
 
     name = "http"
 
     def __init__(
-        self, now: Callable[[], float], build: Build, on_gone: Callable[[], None], principal: Principal
+        self, now: Callable[[], float], build: Build, on_gone: Callable[[str], None], principal: Principal
     ) -> None:
         super().__init__(now)
-        self.line = self
         self.form: Build | None = build
         # Makes the head of an answer that waits for the song's first sound, or the whole answer when there is none.
         self.head: Callable[[StreamFormat | WavegateError], bytes] | None = None
@@ -72,8 +72,9 @@ class AudioConnection(SocketTransport):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._over = True
-        self._on_gone()
+        self._on_gone(self.parting)
         self.listeners.clear()
+        self.head = None
 
     def hear(self, data: bytes) -> int:
         """Whatever a player says after its request is of no interest; the connection ends behind the song."""
@@ -135,6 +136,10 @@ class AudioConnection(SocketTransport):
 
     # -- as a listener's transport ---------------------------------------------------------------------------------
 
+    @property
+    def line(self) -> Self:
+        return self
+
     def started(self, at: Position, details: StreamFormat, number: int, init: Chunk | None) -> None:
         if self.head is not None:
             self.write(self.head(details))
@@ -170,7 +175,7 @@ class AudioConnection(SocketTransport):
         if self._over:
             return
         self._over = True
-        self._on_gone()
+        self._on_gone(self.parting)
         if self.hushed:
             self.sink.close()
         elif not self.sink.is_closing():
@@ -195,7 +200,7 @@ class PartConnection(AudioConnection):
         self,
         now: Callable[[], float],
         build: Build,
-        on_gone: Callable[[], None],
+        on_gone: Callable[[str], None],
         principal: Principal,
         skip: int,
         length: int | None,

@@ -70,7 +70,9 @@ async def whole_body(request: web.Request, seconds: float) -> bytes:
             raise ConnectionResetError
         async with asyncio.timeout(seconds):
             return await request.read()
-    except ConnectionError:
+    except ConnectionError as error:
+        # Its frames refer to the request, which keeps it.
+        error.__traceback__ = None
         # Nobody reads this: whoever asked is gone.
         raise RequestError("request_timeout", "The rest of the request did not come.") from None
     except TimeoutError:

@@ -175,10 +175,10 @@ class SpeechDoor:
     ) -> web.StreamResponse:
         joined: list[Listener] = []
 
-        def leave() -> None:
+        def leave(parting: str) -> None:
             # Emptied, so that nothing refers to the song any more: the connection and its listener refer to each other.
             while joined:
-                self._hub.detach(stream.tenant, joined.pop(), connection.parting)
+                self._hub.detach(stream.tenant, joined.pop(), parting)
 
         events = said.stream_format == "sse"
         connection = SpeechConnection(
@@ -194,7 +194,7 @@ class SpeechDoor:
         listener, _ = self._hub.attach(stream, channel, connection, FromStart(), OnLag.COMPLETE, place)
         joined.append(listener)
         if take_over(request, connection) is None:
-            leave()
+            leave(connection.parting)
             return TakenOver()
         self._connections.add(connection)
         connection.listeners.append(listener)

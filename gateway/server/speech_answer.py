@@ -48,7 +48,7 @@ class SpeechConnection(AudioConnection):
     def __init__(
         self,
         now: Callable[[], float],
-        on_gone: Callable[[], None],
+        on_gone: Callable[[str], None],
         principal: Principal,
         *,
         events: bool,

@@ -133,6 +133,9 @@ class WebSocketConnection(SocketTransport):
         super().connection_lost(exc)
         self._open = False
         self._protocol.receive_eof()
+        if self._protocol.parser_exc is not None:
+            # It has it for good, and its frames refer to it.
+            self._protocol.parser_exc.__traceback__ = None
         if self._cutter is not None:
             self._cutter.cancel()
         said = self._said()

@@ -130,16 +130,18 @@ class DashScopeSource:
             failure = _cut(heard)
             ending = failure.code
         except UpstreamError as error:
-            failure = error
+            failure = error.again()
             ending = failure.code
         except (aiohttp.ClientError, OSError) as error:
             failure = _translated(error, heard)
             ending = failure.code
+            # The body keeps it, and must not keep through its frames whoever has read the body.
+            error.__traceback__ = None
         finally:
             flight.ended(ending)
         failure.request_id = self._harmless(failure.request_id or request_id or "") or None
         # Raised outside of the handlers, so that aiohttp's exception, which holds the request's headers, is let go.
-        raise failure
+        raise failure.again()
 
     def _harmless(self, request_id: str) -> str:
         """The provider's name for a generation, which tenants see, too; of one that holds a key nothing is left."""

@@ -90,11 +90,11 @@ class GovernedSource:
                             yield event
                     return
                 except UpstreamError as error:
-                    failure = error
+                    failure = error.again()
             elapsed = self._now() - began
             delay = self._next_try(failure, attempt, elapsed, heard)
             if delay is None:
-                raise failure
+                raise failure.again()
             another_key = isinstance(failure, KeyRefusedError)
             attempt += not another_key
             self._recorder.upstream_retry()

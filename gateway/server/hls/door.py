@@ -169,7 +169,7 @@ class HlsDoor:
     def _check_there(self, playback: Playback) -> None:
         if playback.presence.error is not None:
             self.playbacks.end(playback)
-            raise playback.presence.error
+            raise playback.presence.error.again()
         if playback.over:
             raise AccessError("bad_credentials", "This player may not listen any more.")
 
@@ -207,7 +207,7 @@ class HlsDoor:
             # waiting here, and are told the same.
             playback.presence.refused(outcome.error)
             self.playbacks.end(playback)
-            raise outcome.error
+            raise outcome.error.again()
 
     async def _look(self, request: web.Request) -> Segments | None:
         """What is there for one who is no listener: it costs nothing, and nothing is begun. None where nothing is made.
@@ -254,7 +254,7 @@ def _query(request: web.Request) -> str:
 def _check_sound(stream: AnyStream) -> None:
     """Raises why there is none."""
     if stream.error is not None and stream.silent:
-        raise stream.error
+        raise stream.error.again()
 
 
 def _comes(stream: AnyStream, segments: Segments, number: int) -> bool:

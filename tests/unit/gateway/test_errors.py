@@ -163,3 +163,18 @@ def test_a_code_without_a_row_is_a_mistake_of_ours() -> None:
     """It fails where it is made, not when a client is answered."""
     with pytest.raises(KeyError):
         WavegateError("no_such_code", "x")
+
+
+def test_the_same_again_has_no_frames() -> None:
+    """Everything that clients and logs are told is there, and nothing that it came through."""
+    try:
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            raise UpstreamError("upstream_busy", "It is full.", retry_after=2.0, request_id="req-1")  # noqa: B904 - so it has one
+    except UpstreamError as error:
+        first, again = error, error.again()
+    assert first.__traceback__ is not None
+    assert (again.__traceback__, again.__context__, again.__cause__) == (None, None, None)
+    assert (type(again), str(again), vars(again)) == (UpstreamError, "It is full.", vars(first))
+    assert again is not first

@@ -91,7 +91,7 @@ async def test_a_player_that_does_not_take_the_last_of_its_song_is_cut() -> None
     """Behind the end a body waits in the socket for its reader, below any water mark: that wait is bounded too."""
     connections, _, clock = registry()
     wire = Wire()
-    connection = AudioConnection(clock, frames.chunked, lambda: None, Principal(TenantId("acme"), "k"))
+    connection = AudioConnection(clock, frames.chunked, lambda parting: None, Principal(TenantId("acme"), "k"))
     connection.connection_made(wire)
     connections.add(connection)
     connection.ended(Outcome(StreamId("st_1"), None, 1.0, 1, 1, "", Bill(1.0, settled=True)))

@@ -42,7 +42,11 @@ def grow(channel: Channel, seconds: float, bitrate: int, chunk_seconds: float = 
 
 def radio(channel: Channel, titles: Titles, seq: int = 0) -> tuple[IcyConnection, Wire, list[int]]:
     """Somebody who reads titles, and the distances that were announced."""
-    connection, wire, told = IcyConnection(Clock(), frames.plain, lambda: None, PRINCIPAL, channel, titles), Wire(), []
+    connection, wire, told = (
+        IcyConnection(Clock(), frames.plain, lambda parting: None, PRINCIPAL, channel, titles),
+        Wire(),
+        [],
+    )
     connection.connection_made(wire)
 
     def head(_: object) -> bytes:
@@ -99,7 +103,7 @@ async def test_in_chunks_it_is_the_same_body() -> None:
     grow(channel, 1.0, 128_000)
     _, wire, told = radio(channel, Titles("Song"))
     connection, chunks = (
-        IcyConnection(Clock(), frames.chunked, lambda: None, PRINCIPAL, channel, Titles("Song")),
+        IcyConnection(Clock(), frames.chunked, lambda parting: None, PRINCIPAL, channel, Titles("Song")),
         Wire(),
     )
     connection.connection_made(chunks)

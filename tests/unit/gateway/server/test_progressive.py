@@ -28,7 +28,7 @@ PRINCIPAL = Principal(TENANT, "k")
 def connected(*, modern: bool = True, clock: Clock | None = None) -> tuple[AudioConnection, Wire, list[str]]:
     gone: list[str] = []
     build = frames.chunked if modern else frames.plain
-    connection = AudioConnection(clock or Clock(), build, lambda: gone.append("gone"), PRINCIPAL)
+    connection = AudioConnection(clock or Clock(), build, gone.append, PRINCIPAL)
     wire = Wire()
     connection.connection_made(wire)
     return connection, wire, gone
@@ -37,7 +37,7 @@ def connected(*, modern: bool = True, clock: Clock | None = None) -> tuple[Audio
 def part(skip: int, length: int | None, *, modern: bool = False) -> tuple[PartConnection, Wire, list[str]]:
     gone: list[str] = []
     build = frames.chunked if modern else frames.plain
-    connection = PartConnection(Clock(), build, lambda: gone.append("gone"), PRINCIPAL, skip, length)
+    connection = PartConnection(Clock(), build, gone.append, PRINCIPAL, skip, length)
     wire = Wire()
     connection.connection_made(wire)
     return connection, wire, gone
@@ -99,7 +99,7 @@ async def test_only_a_whole_song_ends_in_order(modern: bool, error: WavegateErro
     """The last chunk is for a whole song in chunked coding; behind it our side ends, and theirs is heard to its end."""
     connection, wire, gone = connected(modern=modern)
     connection.ended(outcome(error))
-    assert (bytes(wire.written), wire.ended, wire.closing, gone) == (ending, True, False, ["gone"])
+    assert (bytes(wire.written), wire.ended, wire.closing, gone) == (ending, True, False, ["left"])
     assert connection.eof_received() is False, "then the socket closes"
 
 
@@ -142,7 +142,7 @@ async def test_a_player_that_is_gone_is_told_of_and_sent_nothing() -> None:
     connection.send([chunk(0, b"late")])
     connection.ended(outcome())
     connection.refused(LimitError("too_slow", "Too slow."))
-    assert (gone, bytes(wire.written), wire.closing) == (["gone"], b"", False)
+    assert (gone, bytes(wire.written), wire.closing) == (["left"], b"", False)
 
 
 async def test_a_key_that_is_gone_takes_its_listeners_along() -> None:
@@ -258,7 +258,7 @@ async def test_a_part_is_what_was_asked_for_and_then_the_end(skip: int, length: 
     connection.send([chunk(0, b"234"), chunk(1, b"56")])
     if not wire.ended:
         connection.send([chunk(2, b"789")])
-    assert (bytes(wire.written), wire.ended, gone) == (taken, True, ["gone"])
+    assert (bytes(wire.written), wire.ended, gone) == (taken, True, ["completed"])
 
 
 async def test_a_part_without_an_end_is_followed_to_the_end_of_the_song() -> None:
@@ -280,7 +280,7 @@ async def test_what_is_cut_off_a_part_was_not_sent() -> None:
     connection, wire, gone = part(150, 100)
     heard(connection, channel)
     assert len(b"".join([wire.written])) == 100
-    assert (gone, connection.parting) == (["gone"], "completed")
+    assert gone == ["completed"]
     channel.flush_tallies()
     assert channel.egress == 100
     assert value(recorder, "egress_bytes_total", transport="http", codec="mp3") == 100.0

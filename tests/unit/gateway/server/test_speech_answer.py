@@ -32,7 +32,7 @@ class Place:
         self.gone: list[str] = []
         self.connection = SpeechConnection(
             Clock(),
-            lambda: self.gone.append("gone"),
+            self.gone.append,
             Principal(TENANT, "k"),
             events=events,
             modern=modern,
@@ -164,7 +164,7 @@ async def test_a_client_that_leaves_takes_its_timer_along() -> None:
     place = Place()
     place.connection.wait(0.0)
     place.connection.connection_lost(None)
-    assert place.gone == ["gone"]
+    assert place.gone == ["left"]
     await asyncio.sleep(0)
     place.channel.close(FAILURE, BILL)
     assert place.wire.written == b""
