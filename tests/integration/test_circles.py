@@ -10,7 +10,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 import aiohttp
 import pytest
@@ -58,6 +58,7 @@ SCENARIOS = (
     "moderation",
 )
 PATHS = ("audio.mp3", "audio.ogg", "audio.pcm?bitrate=1", "clip.wav", "hls/index.m3u8")
+HEADERS = ({"Icy-MetaData": "1"}, {"Range": "bytes=100-"})
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +94,9 @@ async def test_songs_leave_no_circle(leaves: bool, monkeypatch: pytest.MonkeyPat
 
 
 async def song(gateway: Bench, scenario: str, *, leaves: bool) -> None:
-    """One that is ordered, heard in several ways, and asked for again."""
-    stream = await gateway.create(f"[[{scenario} seconds=2 speed=20 wait=0]] a song for this test")
+    """One that is ordered, heard in several ways, and asked for again; and one that is ordered and heard at once."""
+    prompt = f"[[{scenario} seconds=2 speed=20 wait=0]] a song for this test"
+    stream = await gateway.create(prompt)
     urls = [f"{gateway.url}/v1/streams/{stream['id']}/{path}" for path in PATHS]
     async with talk(gateway) as socket:
         await say(socket, type="stream.attach", stream_id=stream["id"])
@@ -103,14 +105,19 @@ async def song(gateway: Bench, scenario: str, *, leaves: bool) -> None:
             socket.transport.abort()
         else:
             await hear(socket)
-    await asyncio.gather(*[heard(gateway, url, leaves=leaves) for url in urls])
-    await heard(gateway, urls[0], leaves=leaves)
+    said = {"model": "fun-music-v1", "voice": "female", "input": prompt}
+    await asyncio.gather(
+        heard(gateway.http.post(f"{gateway.url}/v1/audio/speech", json=said), leaves=leaves),
+        *[heard(gateway.http.get(url), leaves=leaves) for url in urls],
+        *[heard(gateway.http.get(urls[0], headers=headers), leaves=leaves) for headers in HEADERS],
+    )
+    await heard(gateway.http.get(urls[0]), leaves=leaves)
 
 
-async def heard(gateway: Bench, url: str, *, leaves: bool) -> None:
+async def heard(asked: AbstractAsyncContextManager[aiohttp.ClientResponse], *, leaves: bool) -> None:
     """As far as it goes, or the beginning of it."""
     with suppress(aiohttp.ClientError):
-        async with gateway.http.get(url) as response:
+        async with asked as response:
             await (response.content.readany() if leaves else response.read())
             if leaves:
                 response.close()
