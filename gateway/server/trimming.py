@@ -36,12 +36,12 @@ async def run(free: Callable[[], None] = trim) -> None:
         await asyncio.to_thread(free)
 
 
-def _glibc(function: str, *arguments: int) -> None:
+def _glibc(name: str, *arguments: int) -> None:
     if sys.platform != "linux":
         return
     # Another libc has no such function; under a hardened kernel ctypes may have no place for its own code.
     with suppress(ImportError, OSError, AttributeError, MemoryError):
-        _function(function)(*arguments)
+        _function(name)(*arguments)
 
 
 @cache
